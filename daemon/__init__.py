@@ -1,0 +1,1 @@
+"""The process: settings, storage, steps, playlists, wiring."""

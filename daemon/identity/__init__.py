@@ -1,0 +1,1 @@
+"""Which location is which item."""

@@ -1,0 +1,1 @@
+"""Smart playlists: what should be on them, and the files that carry them."""

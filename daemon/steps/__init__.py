@@ -1,0 +1,1 @@
+"""The nightly pipeline, one module a step."""

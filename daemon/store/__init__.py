@@ -1,0 +1,1 @@
+"""SQLite: tables, migrations, and the questions asked of them."""

@@ -1,0 +1,1 @@
+"""Processes for heavy work and for untrusted files."""

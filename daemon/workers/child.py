@@ -1,0 +1,53 @@
+"""The child's side of a worker: ``python -m daemon.workers.child MODULE``.
+
+MODULE has `start(options) -> object`; the object's public methods are the operations. Requests
+and answers are msgpack maps, each behind its length (4 bytes, big-endian), on standard input and
+output; whatever libraries print goes to standard error, where the daemon logs it.
+
+Request: {"id", "operation", "arguments"}. Answer: {"id", "result"} or {"id", "error", "message"}.
+The first request is `start`, with the options.
+"""
+
+import importlib
+import os
+import sys
+from typing import Any, BinaryIO
+
+import msgpack
+
+MAXIMUM_MESSAGE = 1 << 30
+
+
+def main() -> None:
+    """Answer requests until standard input closes."""
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    requests = os.fdopen(os.dup(0), "rb")
+    os.dup2(2, 1)  # a library that prints must not garble the protocol
+    module = importlib.import_module(sys.argv[1])
+    worker: Any = None
+    while (request := _read(requests)) is not None:
+        answer: dict[str, Any] = {"id": request["id"]}
+        try:
+            if request["operation"] == "start":
+                worker = module.start(*request["arguments"])
+            elif request["operation"].startswith("_"):
+                raise AttributeError(request["operation"])
+            else:
+                answer["result"] = getattr(worker, request["operation"])(*request["arguments"])
+        except Exception as error:  # noqa: BLE001  # every failure is the caller's to judge
+            answer |= {"error": type(error).__name__, "message": str(error)}
+        body = msgpack.packb(answer)
+        answers.write(len(body).to_bytes(4, "big") + body)
+
+
+def _read(stream: BinaryIO) -> dict[str, Any] | None:
+    header = stream.read(4)
+    if len(header) < 4:
+        return None
+    body = stream.read(int.from_bytes(header, "big"))
+    message: dict[str, Any] = msgpack.unpackb(body, max_buffer_size=MAXIMUM_MESSAGE)
+    return message
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The daemon's side of a worker: one child process, started when first needed.
+
+A worker that crashes fails the call in hand with `WorkerDied` and is started anew by the next
+call. A call that is cancelled or runs out of time ends the process: nothing else stops a loop
+in C code.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import msgpack
+
+from daemon.workers.child import MAXIMUM_MESSAGE
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 0.5
+"""How long a cancelled call may still come to its own end before the process is ended."""
+
+
+class WorkerFailed(Exception):
+    """The operation raised; `kind` is the exception's class name in the worker."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(f"{kind}: {message}")
+        self.kind = kind
+        self.message = message
+
+
+class WorkerDied(Exception):
+    """The process ended, or was ended for taking too long, in the middle of a call."""
+
+
+class Worker:
+    """One child process that runs `module`; calls take turns."""
+
+    def __init__(self, name: str, module: str, *options: Any, idle_seconds: float = 600) -> None:
+        self.name = name
+        self._module = module
+        self._options = options
+        self._idle_seconds = idle_seconds
+        self._turn = asyncio.Lock()
+        self._process: asyncio.subprocess.Process | None = None
+        self._log_task: asyncio.Task[None] | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._last_id = 0
+
+    @property
+    def process_id(self) -> int | None:
+        """The child's process id while it runs."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def call(self, operation: str, *arguments: Any, timeout: float | None = None) -> Any:
+        """Run one operation in the child. Raises WorkerFailed or WorkerDied."""
+        async with self._turn:
+            if self._idle:
+                self._idle.cancel()
+            try:
+                if self.process_id is None:
+                    await self._start()
+                return await self._ask(operation, arguments, timeout)
+            finally:
+                loop = asyncio.get_running_loop()
+                self._idle = loop.call_later(self._idle_seconds, self._end_if_idle)
+
+    async def close(self) -> None:
+        """End the process."""
+        if self._idle:
+            self._idle.cancel()
+        await self._end()
+
+    async def _start(self) -> None:
+        await self._end()
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "daemon.workers.child", self._module,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE, start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        )  # fmt: skip
+        self._log_task = asyncio.create_task(self._log_errors(self._process))
+        await self._ask("start", self._options, None)
+
+    async def _ask(self, operation: str, arguments: tuple[Any, ...], timeout: float | None) -> Any:
+        task = asyncio.ensure_future(self._exchange(operation, arguments))
+        try:
+            return await asyncio.wait_for(asyncio.shield(task), timeout)
+        except TimeoutError:
+            await self._end()
+            await asyncio.wait([task])
+            task.exception()  # WorkerDied, told below
+            raise WorkerDied(f"{self.name} took longer than {timeout:.0f} s") from None
+        except asyncio.CancelledError:
+            done, _ = await asyncio.wait([task], timeout=GRACE_SECONDS)
+            if not done:
+                await self._end()
+                await asyncio.wait([task])
+            task.exception()
+            raise
+
+    async def _exchange(self, operation: str, arguments: tuple[Any, ...]) -> Any:
+        process = self._process
+        assert process and process.stdin and process.stdout
+        self._last_id += 1
+        body = msgpack.packb({"id": self._last_id, "operation": operation, "arguments": arguments})
+        try:
+            process.stdin.write(len(body).to_bytes(4, "big") + body)
+            await process.stdin.drain()
+            header = await process.stdout.readexactly(4)
+            raw = await process.stdout.readexactly(int.from_bytes(header, "big"))
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            await self._end()
+            raise WorkerDied(f"{self.name} ended with status {process.returncode}") from error
+        answer = msgpack.unpackb(raw, max_buffer_size=MAXIMUM_MESSAGE)
+        if answer["id"] != self._last_id:
+            await self._end()
+            raise WorkerDied(f"{self.name} answered out of turn")
+        if "error" in answer:
+            raise WorkerFailed(answer["error"], answer["message"])
+        return answer["result"] if "result" in answer else None
+
+    def _end_if_idle(self) -> None:
+        if not self._turn.locked() and self._process and self._process.returncode is None:
+            log.info("Worker %s was idle; ending it", self.name)
+            self._process.terminate()
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # it holds nothing that needs saving
+        await process.wait()
+        if self._log_task:
+            await asyncio.wait([self._log_task])
+
+    async def _log_errors(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr
+        while True:
+            try:
+                line = await process.stderr.readline()
+            except ValueError:  # a line longer than the buffer
+                continue
+            if not line:
+                return
+            log.info("%s: %s", self.name, line.decode(errors="replace").rstrip())
+
+
+class WorkerPool:
+    """Several workers of one sort; a call goes to the first that is free."""
+
+    def __init__(self, name: str, size: int, module: str, *options: Any) -> None:
+        self.workers = [Worker(f"{name} {n + 1}", module, *options) for n in range(size)]
+        self._free: asyncio.LifoQueue[Worker] = asyncio.LifoQueue()
+        for worker in self.workers:
+            self._free.put_nowait(worker)
+
+    async def call(self, operation: str, *arguments: Any, timeout: float | None = None) -> Any:
+        """Run one operation in a free worker. Raises WorkerFailed or WorkerDied."""
+        async with self.take() as worker:
+            return await worker.call(operation, *arguments, timeout=timeout)
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[Worker]:
+        """Yield one worker that is nobody else's meanwhile: for operations that keep state."""
+        worker = await self._free.get()
+        try:
+            yield worker
+        finally:
+            self._free.put_nowait(worker)
+
+    async def close(self) -> None:
+        """End the processes."""
+        for worker in self.workers:
+            await worker.close()
+
+
+class Workers:
+    """All the worker processes of a daemon, or of one command."""
+
+    def __init__(self, *, processes: int, vectors: Any, text_model: Any) -> None:
+        self.files = WorkerPool("files", processes, "connectors.folder.worker")
+        """Reads media files; they are untrusted, so with bounded memory and time."""
+        self.pages = Worker("thumbnails", "connectors.folder.worker")
+        """The same, for pages: never waits behind a sync."""
+        self.text = Worker("text model", "ml.text_worker", text_model)
+        """Embeds text."""
+        self.vectors = Worker("vectors", "ml.vector_worker", vectors, idle_seconds=3600)
+        """Search, similarity and the taste model's head, in numpy."""
+
+    async def close(self) -> None:
+        """End all the processes."""
+        for worker in (self.files, self.pages, self.text, self.vectors):
+            await worker.close()

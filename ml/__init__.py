@@ -1,0 +1,1 @@
+"""Models: embedders, the vector index, the taste model. Runs in worker processes."""

@@ -1,0 +1,1 @@
+"""Tests with real parts: files, a database, processes, a browser."""

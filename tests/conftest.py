@@ -1,0 +1,15 @@
+"""Real parts only: files, a SQLite database, worker processes, the whole daemon."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED_MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
+
+
+@pytest.fixture
+def shared_media() -> Path:
+    """Real, freely licensed media that lies beside the checkout of the developers."""
+    if not SHARED_MEDIA.is_dir():
+        pytest.skip(f"no real media at {SHARED_MEDIA}")
+    return SHARED_MEDIA
