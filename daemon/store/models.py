@@ -11,11 +11,12 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
+    String,
     TypeDecorator,
     UniqueConstraint,
-    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -98,9 +99,13 @@ class Item(Base):
 
     __tablename__ = "item"
 
-    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"),  # only INTEGER is SQLite's own row id
+        primary_key=True,
+        autoincrement=False,
+    )
     kind: Mapped[str]
-    title: Mapped[str]
+    title: Mapped[str] = mapped_column(String(collation="NOCASE"))
     artist: Mapped[str] = mapped_column(default="")
     """Shown beside the title: artists, director or photographer."""
     album: Mapped[str] = mapped_column(default="")
@@ -119,7 +124,7 @@ class Item(Base):
 
     __table_args__ = (
         Index("ix_item_kind_gone_at_added_at", "kind", "gone_at", "added_at", "id"),
-        Index("ix_item_kind_gone_at_title", "kind", "gone_at", text("title COLLATE NOCASE"), "id"),
+        Index("ix_item_kind_gone_at_title", "kind", "gone_at", "title", "id"),
         Index("ix_item_kind_gone_at_year", "kind", "gone_at", "year", "id"),
         Index("ix_item_kind_gone_at_duration", "kind", "gone_at", "duration", "id"),
     )
@@ -307,11 +312,23 @@ class ItemVector(Base):
     space: Mapped[str]
     item_id: Mapped[int] = mapped_column(ForeignKey("item.id"))
     content: Mapped[str]
+    snippet: Mapped[str] = mapped_column(default="")
+    """The beginning of the text that was embedded, to show why a search found the item."""
 
     __table_args__ = (
+        Index("ix_item_vector_space_id", "space", "id"),
         Index("ix_item_vector_space_item_id", "space", "item_id"),
         {"sqlite_autoincrement": True},
     )
+
+
+class Fact(Base):
+    """What the program remembers about itself, such as the text space in use."""
+
+    __tablename__ = "fact"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[dict[str, Any]]
 
 
 class TasteModel(Base):

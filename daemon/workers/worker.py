@@ -105,7 +105,9 @@ class Worker:
 
     async def _exchange(self, operation: str, arguments: tuple[Any, ...]) -> Any:
         process = self._process
-        assert process and process.stdin and process.stdout
+        assert process
+        assert process.stdin
+        assert process.stdout
         self._last_id += 1
         body = msgpack.packb({"id": self._last_id, "operation": operation, "arguments": arguments})
         try:
@@ -122,7 +124,7 @@ class Worker:
             raise WorkerDied(f"{self.name} answered out of turn")
         if "error" in answer:
             raise WorkerFailed(answer["error"], answer["message"])
-        return answer["result"] if "result" in answer else None
+        return answer.get("result")
 
     def _end_if_idle(self) -> None:
         if not self._turn.locked() and self._process and self._process.returncode is None:

@@ -1,0 +1,62 @@
+"""What the parts of the daemon are handed instead of looking for it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from daemon.events import Events
+from daemon.settings import Settings
+from daemon.store.database import Database, open_database
+from daemon.store.journal import JOURNAL_NAME, Journal
+from daemon.vectors.index import VectorIndex
+from daemon.vectors.predictions import Predictions
+from daemon.vectors.search import Search
+from daemon.workers.worker import Workers
+
+
+@dataclass(frozen=True)
+class Services:
+    """Opened once, by `open_services`."""
+
+    settings: Settings
+    database: Database
+    journal: Journal
+    workers: Workers
+    index: VectorIndex
+    predictions: Predictions
+    search: Search
+    events: Events
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, *, owns_cache: bool = True) -> AsyncIterator[Services]:
+    """Yield the services over a migrated database; processes and connections end on the way out.
+
+    `owns_cache`: whether this process may write the vector cache; a verb beside a running daemon
+    may not.
+    """
+    workers = Workers(
+        processes=settings.workers,
+        vectors={"directory": str(settings.data_dir / "vectors"), "writable": owns_cache},
+        text_model={"model": settings.models.text, "device": settings.models.device},
+    )
+    try:
+        async with open_database(settings.database_path) as database:
+            events = Events()
+            index = VectorIndex(database, workers.vectors)
+            predictions = Predictions(database, index, events)
+            try:
+                yield Services(
+                    settings=settings,
+                    database=database,
+                    journal=Journal(settings.data_dir / JOURNAL_NAME),
+                    workers=workers,
+                    index=index,
+                    predictions=predictions,
+                    search=Search(database, index, workers.text),
+                    events=events,
+                )
+            finally:
+                await predictions.close()
+    finally:
+        await workers.close()

@@ -1,0 +1,92 @@
+"""The rating journal: one JSON line a rating, on disk before anyone is told that it was kept.
+
+It outlives the database: a line carries all the evidence that names the item, so that the ratings
+can be put back into an empty catalogue. Replaying twice adds nothing, since each line has an
+event id.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+JOURNAL_NAME = "ratings.jsonl"
+
+
+class JournalError(OSError):
+    """The journal could not be written; nothing was kept."""
+
+
+class Journal:
+    """Appends to one file, from any number of processes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    async def append(self, entries: Sequence[dict[str, Any]]) -> None:
+        """Write the entries and wait until they are on disk. Raises JournalError."""
+        await asyncio.to_thread(self._append, entries)
+
+    def size(self) -> int:
+        """Return the length in bytes: it changes whenever something was written."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield every whole line; one that a power cut tore is left out."""
+        try:
+            with self.path.open("rb") as lines:
+                for line in lines:
+                    try:
+                        entry = json.loads(line)
+                    except ValueError:
+                        continue
+                    if isinstance(entry, dict) and "event" in entry:
+                        yield entry
+        except FileNotFoundError:
+            return
+
+    def _append(self, entries: Sequence[dict[str, Any]]) -> None:
+        body = b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
+        try:
+            is_new = not self.path.exists()
+            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                _write_whole(descriptor, body)
+            finally:
+                os.close(descriptor)
+            if is_new:
+                _sync_folder(self.path.parent)
+        except OSError as error:
+            raise JournalError(
+                error.errno, f"The rating could not be written to {self.path}: {error.strerror}"
+            ) from error
+
+
+def _write_whole(descriptor: int, body: bytes) -> None:
+    """Append all of `body` or nothing, after ending a line that was torn before."""
+    before = os.fstat(descriptor).st_size
+    if before and os.pread(descriptor, 1, before - 1) != b"\n":
+        body = b"\n" + body
+    try:
+        view = memoryview(body)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

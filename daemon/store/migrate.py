@@ -1,0 +1,105 @@
+"""Bring a database up to the models, after a backup; write the migrations that do so.
+
+After changing the models: python -m daemon.store.migrate "add the year to items"
+"""
+
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine
+
+from daemon.store.models import now
+
+FULL_TEXT_TABLE = "item_text"
+
+
+class NewerDatabase(Exception):
+    """The database was written by a newer version of the program."""
+
+
+def upgrade(path: Path, backups: Path) -> Path | None:
+    """Make the database, or run what it has not seen after a backup; return the backup's path.
+
+    Raises NewerDatabase, having touched nothing.
+    """
+    script = ScriptDirectory.from_config(_config(None))
+    backup = None
+    if path.exists() and path.stat().st_size:
+        current = _revision(path)
+        if current == script.get_current_head():
+            return None
+        if current not in {revision.revision for revision in script.walk_revisions()}:
+            raise NewerDatabase(
+                f"{path} was made by a newer version of Anagnorisis (or by another program: its "
+                f"revision is {current}). Install that version, or restore an older backup."
+            )
+        backup = copy_database(path, backups / f"{now():%Y%m%d-%H%M%S}-before-{current}.db")
+    engine = create_engine(f"sqlite:///{path}")
+    try:
+        with engine.begin() as connection:
+            command.upgrade(_config(connection), "head")
+    finally:
+        engine.dispose()
+    return backup
+
+
+def copy_database(source: Path, target: Path) -> Path:
+    """Write a consistent copy while others read and write; it appears whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".partial")
+    partial.unlink(missing_ok=True)
+    with closing(sqlite3.connect(source)) as reading, closing(sqlite3.connect(partial)) as writing:
+        reading.backup(writing)
+    partial.replace(target)
+    return target
+
+
+def is_catalogue(path: Path) -> bool:
+    """Tell whether the file is a database of ours that is not damaged."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            (verdict,) = connection.execute("PRAGMA quick_check").fetchone()
+            connection.execute("SELECT count(*) FROM rating_event").fetchone()
+    except sqlite3.DatabaseError:
+        return False
+    return str(verdict) == "ok"
+
+
+def write_migration(message: str) -> None:
+    """Write the step from the newest migration to the models."""
+    with create_engine("sqlite://").connect() as connection:
+        command.upgrade(_config(connection), "head")
+        command.revision(_config(connection), message, autogenerate=True)
+
+
+def is_ours(_object: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
+    """Leave the full-text table and its shadows to the migrations that name them."""
+    return not (kind == "table" and str(name).startswith(FULL_TEXT_TABLE))
+
+
+def _revision(path: Path) -> str | None:
+    engine = create_engine(f"sqlite:///{path}")
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+
+
+def _config(connection: Connection | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+if __name__ == "__main__":
+    write_migration(sys.argv[1])

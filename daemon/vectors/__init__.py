@@ -1,0 +1,1 @@
+"""What is asked of vectors: the index, search, and the predictions of the taste model."""

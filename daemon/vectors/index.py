@@ -1,0 +1,130 @@
+"""Keep the vector worker's index in step with the catalogue.
+
+The catalogue has the vectors; the worker's files are a cache of them. Rows are numbered in the
+order they were made, so what the cache lacks is what has a higher number than its last.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from connectors.base import KINDS
+from daemon.store.database import Database
+from daemon.store.models import Fact, Item, ItemVector, Vector
+from daemon.workers.worker import Worker
+
+FACTS_SPACE = "facts@1"
+PAGE = 2000
+"""Rows handed over at once: some 1.5 MB, a few milliseconds of the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A vector space: only vectors of the same one compare."""
+
+    name: str
+    dimensions: int
+
+
+class VectorIndex:
+    """The spaces in use, and the way to the worker that holds their matrices."""
+
+    def __init__(self, database: Database, worker: Worker) -> None:
+        self._database = database
+        self._worker = worker
+        self._turn = asyncio.Lock()
+
+    async def text_space(self) -> Space | None:
+        """Return the space that descriptions were last embedded in; None before the first."""
+        return await self._find("text_space")
+
+    async def refresh(self) -> Space | None:
+        """Hand new rows of all spaces in use to the worker; return the text space."""
+        async with self._turn:
+            text = await self.text_space()
+            for space in (text, await self._find("facts_space")):
+                if space:
+                    await self._refresh(space)
+            return text
+
+    async def call(self, operation: str, *arguments: Any) -> Any:
+        """Run an operation of the vector worker."""
+        return await self._worker.call(operation, *arguments)
+
+    async def _find(self, name: str) -> Space | None:
+        async with self._database.read() as session:
+            value = await session.scalar(select(Fact.value).where(Fact.name == name))
+        return Space(**value) if value else None
+
+    async def _refresh(self, space: Space) -> None:
+        state = await self._worker.call("state", space.name, space.dimensions)
+        last_id = state["last_id"]
+        while rows := await self._rows_after(space, last_id):
+            await self._worker.call(
+                "append",
+                space.name,
+                [row.id for row in rows],
+                [row.item_id for row in rows],
+                [KINDS.index(row.kind) for row in rows],
+                b"".join(row.data for row in rows),
+            )
+            last_id = rows[-1].id
+
+    async def _rows_after(self, space: Space, last_id: int) -> list[Any]:
+        """Return the next rows; never some of an item's rows without the others."""
+        query = (
+            select(ItemVector.id, ItemVector.item_id, Item.kind, Vector.data)
+            .join(Item, Item.id == ItemVector.item_id)
+            .join(
+                Vector, (Vector.space == ItemVector.space) & (Vector.content == ItemVector.content)
+            )
+            .where(ItemVector.space == space.name, ItemVector.id > last_id)
+            .order_by(ItemVector.id)
+            .limit(PAGE)
+        )
+        async with self._database.read() as session:
+            rows = list(await session.execute(query))
+        if len(rows) == PAGE:
+            cut = next(n for n in range(PAGE - 1, 0, -1) if rows[n].item_id != rows[n - 1].item_id)
+            rows = rows[:cut]
+        return rows
+
+
+async def remember_space(session: AsyncSession, name: str, space: Space) -> None:
+    """Note the space in use under `text_space` or `facts_space`."""
+    value = {"name": space.name, "dimensions": space.dimensions}
+    await session.execute(
+        insert(Fact)
+        .values(name=name, value=value)
+        .on_conflict_do_update(index_elements=["name"], set_={"value": value})
+    )
+
+
+async def save_vectors(
+    session: AsyncSession,
+    space: Space,
+    vectors: dict[str, bytes],
+    items: dict[int, list[tuple[str, str]]],
+) -> None:
+    """Store vectors by content hash, and give each item its (content, snippet) rows anew."""
+    if vectors:
+        await session.execute(
+            insert(Vector).on_conflict_do_nothing(),
+            [{"space": space.name, "content": key, "data": v} for key, v in vectors.items()],
+        )
+    await session.execute(
+        delete(ItemVector).where(
+            ItemVector.space == space.name, ItemVector.item_id.in_(list(items))
+        )
+    )
+    rows = [
+        {"space": space.name, "item_id": item_id, "content": content, "snippet": snippet}
+        for item_id, chunks in items.items()
+        for content, snippet in chunks
+    ]
+    if rows:
+        await session.execute(insert(ItemVector), rows)

@@ -1,0 +1,213 @@
+"""Keep every profile's stored predictions in step with its ratings.
+
+A rating asks for a refresh and does not wait; a page that sorts by prediction waits a moment for
+it. The head is refitted in closed form, so a refresh takes a fraction of a second.
+"""
+
+import array
+import asyncio
+import hashlib
+import logging
+from typing import Any
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from daemon.events import Events
+from daemon.store.database import Database
+from daemon.store.models import (
+    ItemVector,
+    Prediction,
+    PredictionState,
+    RatingEvent,
+    TasteModel,
+    now,
+)
+from daemon.store.ratings import rating_map
+from daemon.vectors.index import Space, VectorIndex
+from daemon.workers.worker import WorkerDied, WorkerFailed
+
+log = logging.getLogger(__name__)
+
+MINIMUM_RATINGS = 10
+BATCH = 2000
+SEED = 0
+
+_UPSERT = text(
+    "INSERT INTO prediction (profile_id, item_id, kind, value, uncertainty) "
+    "SELECT :profile_id, id, kind, :value, :uncertainty FROM item WHERE id = :item_id "
+    "ON CONFLICT (profile_id, item_id) DO UPDATE "
+    "SET value = excluded.value, uncertainty = excluded.uncertainty"
+)
+
+
+class Predictions:
+    """Refits and rescores; one refresh of a profile at a time."""
+
+    def __init__(self, database: Database, index: VectorIndex, events: Events) -> None:
+        self._database = database
+        self._index = index
+        self._events = events
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._asked: set[int] = set()
+        self._turn = asyncio.Lock()
+
+    def request(self, profile_id: int) -> None:
+        """Refresh in the background; several requests while one is under way make one more."""
+        self._asked.add(profile_id)
+        if profile_id not in self._tasks:
+            task = asyncio.create_task(self._keep_refreshing(profile_id))
+            self._tasks[profile_id] = task
+            task.add_done_callback(lambda _: self._tasks.pop(profile_id))
+
+    async def settle(self, profile_id: int, timeout: float = 3.0) -> bool:
+        """Wait until what was asked for is stored; False if that takes longer than `timeout`."""
+        task = self._tasks.get(profile_id)
+        if task is None:
+            return True
+        done, _ = await asyncio.wait([task], timeout=timeout)
+        return bool(done)
+
+    async def refresh(self, profile_id: int) -> str:
+        """Make the stored predictions those of the present ratings; return one line about it.
+
+        Raises WorkerFailed or WorkerDied.
+        """
+        async with self._turn:
+            space = await self._index.text_space()
+            async with self._database.read() as session:
+                ratings = await rating_map(session, profile_id)
+                fingerprint = await _fingerprint(session, profile_id, space)
+                state = await session.get(PredictionState, profile_id)
+            if state and state.fingerprint == fingerprint:
+                return "nothing new"
+            if space is None or len(ratings) < MINIMUM_RATINGS:
+                await self._forget(profile_id)
+                missing = MINIMUM_RATINGS - len(ratings)
+                return f"{missing} more ratings needed" if space and missing > 0 else "no vectors"
+            await self._index.refresh()
+            return await self._score(profile_id, space, ratings)
+
+    async def train(self, profile_id: int, *, force: bool = False) -> str:
+        """Choose the head's settings and measure it on held-out ratings, if there is news.
+
+        Raises WorkerFailed or WorkerDied.
+        """
+        space = await self._index.text_space()
+        async with self._database.read() as session:
+            ratings = await rating_map(session, profile_id)
+            model = await model_in_use(session, profile_id)
+        news = _ratings_fingerprint(ratings, space)
+        if space is None or len(ratings) < MINIMUM_RATINGS:
+            return f"{len(ratings)} ratings; predictions begin at {MINIMUM_RATINGS}"
+        if model and model.settings.get("ratings") == news and not force:
+            return "no new ratings"
+        await self._index.refresh()
+        trained = await self._index.call(
+            "train", space.name, list(ratings), list(ratings.values()), SEED
+        )
+        async with self._database.write() as session:
+            await session.execute(
+                update(TasteModel).where(TasteModel.profile_id == profile_id).values(in_use=False)
+            )
+            session.add(
+                TasteModel(
+                    profile_id=profile_id,
+                    settings={"head": trained["settings"], "ratings": news},
+                    figures=trained["figures"],
+                    ratings=trained["figures"].get("ratings", 0),
+                    trusted=trained["trusted"],
+                    in_use=True,
+                )
+            )
+        verdict = "trusted" if trained["trusted"] else "not better than the mean yet"
+        return f"learnt from {trained['figures'].get('ratings', 0)} ratings: {verdict}"
+
+    async def close(self) -> None:
+        """Stop what is under way; the next start goes on."""
+        for task in list(self._tasks.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _keep_refreshing(self, profile_id: int) -> None:
+        while profile_id in self._asked:
+            self._asked.discard(profile_id)
+            try:
+                await self.refresh(profile_id)
+            except (WorkerDied, WorkerFailed) as error:
+                log.error("The predictions could not be renewed: %s", error)
+        self._events.publish("predictions")
+
+    async def _score(self, profile_id: int, space: Space, ratings: dict[int, float]) -> str:
+        async with self._database.read() as session:
+            model = await model_in_use(session, profile_id)
+        if model is None or not model.settings["head"]:
+            await self.train(profile_id, force=True)
+            async with self._database.read() as session:
+                model = await model_in_use(session, profile_id)
+        async with self._database.read() as session:
+            fingerprint = await _fingerprint(session, profile_id, space)
+        if model is None or not model.settings["head"]:
+            await self._forget(profile_id)
+            return "too few rated items have a description yet"
+        scored = await self._index.call(
+            "score", space.name, list(ratings), list(ratings.values()), model.settings["head"]
+        )
+        count = await self._store(profile_id, scored)
+        await self._conclude(profile_id, fingerprint, model.trusted)
+        return f"{count} predictions" + ("" if model.trusted else ", not trusted yet")
+
+    async def _store(self, profile_id: int, scored: dict[str, bytes]) -> int:
+        items, values, uncertainties = array.array("q"), array.array("f"), array.array("f")
+        items.frombytes(scored["items"])
+        values.frombytes(scored["values"])
+        uncertainties.frombytes(scored["uncertainties"])
+        rows = zip(items, values, uncertainties, strict=True)
+        for start in range(0, len(items), BATCH):
+            batch = [
+                {"profile_id": profile_id, "item_id": i, "value": v, "uncertainty": u}
+                for (i, v, u), _ in zip(rows, range(start, start + BATCH), strict=False)
+            ]
+            async with self._database.write() as session:
+                await session.execute(_UPSERT, batch)
+        return len(items)
+
+    async def _conclude(self, profile_id: int, fingerprint: str, trusted: bool) -> None:
+        values = {"fingerprint": fingerprint, "trusted": trusted, "made_at": now()}
+        async with self._database.write() as session:
+            await session.execute(
+                insert(PredictionState)
+                .values(profile_id=profile_id, **values)
+                .on_conflict_do_update(index_elements=["profile_id"], set_=values)
+            )
+
+    async def _forget(self, profile_id: int) -> None:
+        async with self._database.write() as session:
+            for table in (Prediction, PredictionState):
+                await session.execute(delete(table).where(table.profile_id == profile_id))
+
+
+async def model_in_use(session: AsyncSession, profile_id: int) -> TasteModel | None:
+    """Return the profile's taste model that is in use."""
+    model: TasteModel | None = await session.scalar(
+        select(TasteModel).where(TasteModel.profile_id == profile_id, TasteModel.in_use)
+    )
+    return model
+
+
+async def _fingerprint(session: AsyncSession, profile_id: int, space: Space | None) -> str:
+    """Return what the predictions depend on: rating events, model, vectors."""
+    events = await session.execute(
+        select(func.count(), func.max(text("rowid")))
+        .select_from(RatingEvent)
+        .where(RatingEvent.profile_id == profile_id)
+    )
+    model = await model_in_use(session, profile_id)
+    vectors = await session.scalar(select(func.max(ItemVector.id)))
+    return f"{tuple(events.one())} {model.id if model else None} {space} {vectors}"
+
+
+def _ratings_fingerprint(ratings: dict[int, Any], space: Space | None) -> str:
+    pairs = repr((space, sorted(ratings.items())))
+    return hashlib.blake2b(pairs.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,179 @@
+"""Find items by meaning, by words, by name, or by likeness to one of them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import or_, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from connectors.base import KINDS, Kind
+from daemon.store.database import Database
+from daemon.store.models import Item, ItemVector, Location
+from daemon.vectors.index import Space, VectorIndex
+from daemon.workers.worker import Worker, WorkerDied, WorkerFailed
+
+Mode = Literal["meaning", "words", "name"]
+MAXIMUM_QUERY = 500
+"""Characters; what follows says nothing more to a sentence model."""
+
+
+class SearchUnavailable(Exception):
+    """The search cannot be answered now; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A found item; scores compare only within one answer."""
+
+    item_id: int
+    score: float
+    why: str
+
+
+class Search:
+    """Answers searches; present items only."""
+
+    def __init__(self, database: Database, index: VectorIndex, text_model: Worker) -> None:
+        self._database = database
+        self._index = index
+        self._text_model = text_model
+
+    async def find(
+        self, query: str, *, mode: Mode = "meaning", kind: Kind | None = None, limit: int = 50
+    ) -> list[Hit]:
+        """Return the best items for `query`, best first. Raises SearchUnavailable."""
+        query = query.strip()[:MAXIMUM_QUERY]
+        if not query:
+            return []
+        if mode == "meaning":
+            return await self._by_meaning(query, kind, limit)
+        async with self._database.read() as session:
+            if mode == "words":
+                return await _by_words(session, query, kind, limit)
+            return await _by_name(session, query, kind, limit)
+
+    async def similar(
+        self, item_id: int, *, kind: Kind | None = None, limit: int = 20
+    ) -> list[Hit]:
+        """Return the items most like one of them; none where it has no vector yet."""
+        space = await self._index.refresh()
+        if space is None:
+            return []
+        return await self._nearest(space, "similar", item_id, kind, limit)
+
+    async def _by_meaning(self, query: str, kind: Kind | None, limit: int) -> list[Hit]:
+        space = await self._index.refresh()
+        if space is None:
+            raise SearchUnavailable(
+                "Nothing is embedded yet, so only words and names can be searched. "
+                "The embed step makes it possible: see Jobs."
+            )
+        try:
+            about = await self._text_model.call("about")
+            if about["space"] != space.name:
+                raise SearchUnavailable(
+                    "The text model was changed; search by meaning comes back when the embed "
+                    "step has run."
+                )
+            vector = await self._text_model.call("embed_query", query)
+        except (WorkerDied, WorkerFailed) as error:
+            raise SearchUnavailable(f"The text model does not answer: {error}") from error
+        return await self._nearest(space, "search", vector, kind, limit)
+
+    async def _nearest(
+        self, space: Space, operation: str, argument: bytes | int, kind: Kind | None, limit: int
+    ) -> list[Hit]:
+        """Ask for more than `limit` until enough of them are present items."""
+        kinds = [KINDS.index(kind)] if kind else None
+        wanted = limit + 20
+        while True:
+            try:
+                found = await self._index.call(operation, space.name, argument, wanted, kinds)
+            except (WorkerDied, WorkerFailed) as error:
+                raise SearchUnavailable(f"The index does not answer: {error}") from error
+            hits = await self._present(space, found, limit)
+            if len(hits) == limit or len(found) < wanted:
+                return hits
+            wanted *= 4
+
+    async def _present(
+        self, space: Space, found: Sequence[tuple[int, float, int]], limit: int
+    ) -> list[Hit]:
+        ids = [item_id for item_id, _, _ in found]
+        present: set[int] = set()
+        async with self._database.read() as session:
+            for start in range(0, len(ids), 500):
+                query = select(Item.id).where(
+                    Item.id.in_(ids[start : start + 500]), Item.gone_at.is_(None)
+                )
+                present |= set(await session.scalars(query))
+            kept = [row for row in found if row[0] in present][:limit]
+            snippets = await _snippets(session, space, [row[0] for row in kept])
+        return [
+            Hit(item_id, score, _passage(snippets.get(item_id, []), ordinal))
+            for item_id, score, ordinal in kept
+        ]
+
+
+async def _snippets(
+    session: AsyncSession, space: Space, item_ids: Sequence[int]
+) -> dict[int, list[str]]:
+    snippets: dict[int, list[str]] = {}
+    rows = await session.execute(
+        select(ItemVector.item_id, ItemVector.snippet)
+        .where(ItemVector.space == space.name, ItemVector.item_id.in_(item_ids[:500]))
+        .order_by(ItemVector.id)
+    )
+    for row in rows:
+        snippets.setdefault(row.item_id, []).append(row.snippet)
+    return snippets
+
+
+def _passage(snippets: Sequence[str], ordinal: int) -> str:
+    return f"closest passage: {snippets[ordinal]}" if ordinal < len(snippets) else ""
+
+
+async def _by_words(session: AsyncSession, query: str, kind: Kind | None, limit: int) -> list[Hit]:
+    """All the words, in any order, the last one as a beginning; by BM25, titles first."""
+    words = re.findall(r"\w+", query)
+    if not words:
+        return []
+    match = " ".join(f'"{word}"' for word in words[:-1]) + f' "{words[-1]}"*'
+    rows = await session.execute(
+        text(
+            "SELECT item.id AS id, -bm25(item_text, 8.0, 4.0, 1.0) AS score,"
+            " snippet(item_text, -1, '', '', '…', 16) AS why"
+            " FROM item_text JOIN item ON item.id = item_text.rowid"
+            " WHERE item_text MATCH :match AND item.gone_at IS NULL"
+            " AND (:kind IS NULL OR item.kind = :kind)"
+            " ORDER BY score DESC, item.id LIMIT :limit"
+        ),
+        {"match": match.strip(), "kind": kind, "limit": limit},
+    )
+    return [Hit(row.id, row.score, row.why) for row in rows]
+
+
+async def _by_name(session: AsyncSession, query: str, kind: Kind | None, limit: int) -> list[Hit]:
+    """Title, artist, album or file name contains the text; titles that begin with it first."""
+    has_name = (
+        select(Location.id)
+        .where(
+            Location.item_id == Item.id,
+            Location.gone_at.is_(None),
+            Location.path.contains(query.encode(), autoescape=True),
+        )
+        .exists()
+    )
+    columns = (Item.title, Item.artist, Item.album)
+    matches = or_(*(column.icontains(query, autoescape=True) for column in columns), has_name)
+    statement = select(Item.id, Item.title).where(matches, Item.gone_at.is_(None))
+    if kind:
+        statement = statement.where(Item.kind == kind)
+    begins = Item.title.istartswith(query, autoescape=True)
+    rows = await session.execute(
+        statement.order_by(begins.desc(), Item.title, Item.id).limit(limit)
+    )
+    total = max(limit, 1)
+    return [Hit(row.id, 1 - n / total, f"named {row.title}") for n, row in enumerate(rows)]
