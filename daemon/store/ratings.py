@@ -147,6 +147,22 @@ async def rating_map(session: AsyncSession, profile_id: int) -> dict[int, float]
     return {row.item_id: row.value for row in rows}
 
 
+async def file_words(
+    session: AsyncSession, profile_id: int, item_ids: Sequence[int]
+) -> dict[int, float | str | None]:
+    """Return the last rating that an item's file gave; PERSON where a person ever spoke."""
+    words: dict[int, float | str | None] = {}
+    rows = await session.execute(
+        select(RatingEvent.item_id, RatingEvent.origin, RatingEvent.value)
+        .where(RatingEvent.profile_id == profile_id, RatingEvent.item_id.in_(item_ids))
+        .order_by(RatingEvent.rated_at)
+    )
+    for row in rows:
+        if words.get(row.item_id) != PERSON:
+            words[row.item_id] = PERSON if row.origin == PERSON else row.value
+    return words
+
+
 async def replay(database: Database, entries: Iterable[Mapping[str, Any]]) -> tuple[int, list[Any]]:
     """Apply what the database has not seen; return how many, and the entries of unknown items."""
     entries = _without_removed_profiles(entries)

@@ -8,8 +8,10 @@ Request: {"id", "operation", "arguments"}. Answer: {"id", "result"} or {"id", "e
 The first request is `start`, with the options.
 """
 
+import ctypes
 import importlib
 import os
+import signal
 import sys
 from typing import Any, BinaryIO
 
@@ -20,6 +22,7 @@ MAXIMUM_MESSAGE = 1 << 30
 
 def main() -> None:
     """Answer requests until standard input closes."""
+    _end_with_parent()
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     requests = os.fdopen(os.dup(0), "rb")
     os.dup2(2, 1)  # a library that prints must not garble the protocol
@@ -38,6 +41,13 @@ def main() -> None:
             answer |= {"error": type(error).__name__, "message": str(error)}
         body = msgpack.packb(answer)
         answers.write(len(body).to_bytes(4, "big") + body)
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to end this process when the daemon is killed, whatever it is doing."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def _read(stream: BinaryIO) -> dict[str, Any] | None:

@@ -1,0 +1,169 @@
+"""search, rank, evaluate: what the daemon knows and expects."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from connectors.base import KINDS
+from daemon.commands.command import (
+    DONE,
+    BadUsage,
+    CommandFailed,
+    Verbs,
+    add_profile,
+    add_verb,
+    answer,
+    tell,
+)
+from daemon.services import Services
+from daemon.store.models import (
+    Item,
+    Prediction,
+    PredictionState,
+    Profile,
+    Rating,
+    public_id,
+)
+from daemon.store.places import find_paths
+from daemon.store.profiles import UnknownProfile, find_profile
+from daemon.vectors.predictions import model_in_use
+from daemon.vectors.search import SearchUnavailable
+from daemon.workers.worker import WorkerDied, WorkerFailed
+
+COLUMNS = ("id", "kind", "score", "predicted", "uncertainty", "rating", "title", "path")
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add the verbs of this module."""
+    parser = add_verb(verbs, "search", search, "find items", answers=True)
+    parser.add_argument("text", metavar="TEXT")
+    parser.add_argument("--mode", choices=("meaning", "words", "name"), default="meaning")
+    _add_selection(parser, limit=20)
+    parser = add_verb(verbs, "rank", rank, "all items, best predicted first", answers=True)
+    parser.add_argument("--unrated", action="store_true", help="only what is not rated")
+    _add_selection(parser, limit=None)
+    parser = add_verb(
+        verbs, "evaluate", evaluate, "how good the taste model is on held-out ratings", answers=True
+    )
+    add_profile(parser)
+
+
+def _add_selection(parser: argparse.ArgumentParser, limit: int | None) -> None:
+    parser.add_argument("--kind", choices=KINDS)
+    parser.add_argument("--limit", type=int, default=limit, metavar="N")
+    add_profile(parser)
+
+
+async def search(services: Services, arguments: argparse.Namespace) -> int:
+    """Answer a search."""
+    profile = await _profile(services, arguments)
+    try:
+        hits = await services.search.find(
+            arguments.text, mode=arguments.mode, kind=arguments.kind, limit=arguments.limit
+        )
+    except SearchUnavailable as error:
+        raise CommandFailed(str(error)) from error
+    async with services.database.read() as session:
+        rows = await item_rows(session, profile.id, [hit.item_id for hit in hits])
+    found = [rows[hit.item_id] | {"score": hit.score, "why": hit.why} for hit in hits]
+    answer(found, as_json=arguments.json, columns=COLUMNS)
+    return DONE
+
+
+async def rank(services: Services, arguments: argparse.Namespace) -> int:
+    """Answer every present item, best predicted first, those without a prediction last."""
+    profile = await _profile(services, arguments)
+    try:
+        tell(f"{profile.name}: {await services.predictions.refresh(profile.id)}")
+    except (WorkerFailed, WorkerDied) as error:
+        raise CommandFailed(f"The predictions cannot be renewed: {error}") from error
+    expected = (Prediction.item_id == Item.id) & (Prediction.profile_id == profile.id)
+    given = (Rating.item_id == Item.id) & (Rating.profile_id == profile.id)
+    query = (
+        select(Item.id)
+        .join(Prediction, expected, isouter=True)
+        .join(Rating, given, isouter=True)
+        .where(Item.gone_at.is_(None))
+        .order_by(Prediction.value.desc().nulls_last(), Item.id)
+        .limit(arguments.limit)
+    )
+    if arguments.kind:
+        query = query.where(Item.kind == arguments.kind)
+    if arguments.unrated:
+        query = query.where(Rating.value.is_(None))
+    async with services.database.read() as session:
+        ids = (await session.scalars(query)).all()
+        rows = await item_rows(session, profile.id, ids)
+    answer((rows[i] for i in ids), as_json=arguments.json, columns=COLUMNS)
+    return DONE
+
+
+async def evaluate(services: Services, arguments: argparse.Namespace) -> int:
+    """Measure the taste model anew, if there are new ratings, and tell its figures."""
+    profile = await _profile(services, arguments)
+    try:
+        tell(f"{profile.name}: {await services.predictions.train(profile.id)}")
+    except (WorkerFailed, WorkerDied) as error:
+        raise CommandFailed(f"The taste model cannot be measured: {error}") from error
+    async with services.database.read() as session:
+        model = await model_in_use(session, profile.id)
+    rows: list[dict[str, Any]] = []
+    if model and model.figures:
+        rows = [{"profile": profile.name, **model.figures, "trusted": model.trusted}]
+    if arguments.json:
+        answer(rows, as_json=True, columns=())
+    for row in rows if not arguments.json else ():
+        measures = ("mae", "rmse", "spearman", "precision_at_10", "coverage")
+        table = [
+            {"of": name, **{measure: figures.get(measure) for measure in measures}}
+            for name, figures in ((row["model"], row), ("the mean", row["mean_baseline"]))
+        ]
+        answer(table, as_json=False, columns=("of", *measures))
+    return DONE
+
+
+async def item_rows(
+    session: AsyncSession, profile_id: int, item_ids: Sequence[int]
+) -> dict[int, dict[str, Any]]:
+    """Return for each item what programs are told about it."""
+    state = await session.get(PredictionState, profile_id)
+    expected = (Prediction.item_id == Item.id) & (Prediction.profile_id == profile_id)
+    given = (Rating.item_id == Item.id) & (Rating.profile_id == profile_id)
+    rows: dict[int, dict[str, Any]] = {}
+    paths = await find_paths(session, item_ids)
+    for start in range(0, len(item_ids), 500):
+        batch = item_ids[start : start + 500]
+        found = await session.execute(
+            select(
+                Item.id, Item.kind, Item.title, Item.artist, Item.gone_at,
+                Prediction.value.label("predicted"), Prediction.uncertainty,
+                Rating.value.label("rating"),
+            )
+            .join(Prediction, expected, isouter=True)
+            .join(Rating, given, isouter=True)
+            .where(Item.id.in_(batch))
+        )  # fmt: skip
+        for row in found:
+            has_prediction = row.predicted is not None
+            rows[row.id] = {
+                "id": public_id(row.id), "kind": row.kind, "title": row.title,
+                "artist": row.artist, "path": os.fsdecode(paths[row.id]) if row.id in paths else None, "score": row.predicted,
+                "predicted": row.predicted, "uncertainty": row.uncertainty,
+                "trusted": bool(state and state.trusted) if has_prediction else None,
+                "rating": row.rating, "gone": row.gone_at is not None,
+            }  # fmt: skip
+    return rows
+
+
+async def _profile(services: Services, arguments: argparse.Namespace) -> Profile:
+    if getattr(arguments, "limit", None) is not None and arguments.limit < 0:
+        raise BadUsage("--limit is a number from 0 on.")
+    async with services.database.read() as session:
+        try:
+            return await find_profile(session, services.settings, arguments.profile)
+        except UnknownProfile as error:
+            raise CommandFailed(str(error)) from error

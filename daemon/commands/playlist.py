@@ -1,0 +1,59 @@
+"""playlist preview, playlist write."""
+
+import argparse
+from datetime import datetime
+
+from sqlalchemy import select
+
+from daemon.commands.command import (
+    DONE,
+    FAILED,
+    CommandFailed,
+    Verbs,
+    add_verb,
+    answer,
+    tell,
+)
+from daemon.playlists.reconciler import preview, reconcile
+from daemon.services import Services
+from daemon.store.models import Profile, public_id
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add the verbs of this module."""
+    parser = add_verb(
+        verbs, "playlist", playlist, "preview a smart playlist, or write it now", answers=True
+    )
+    parser.add_argument("action", choices=("preview", "write"))
+    parser.add_argument("name", metavar="NAME")
+
+
+async def playlist(services: Services, arguments: argparse.Namespace) -> int:
+    """Show the wanted list and what writing would change, or write and show the receipt."""
+    settings = services.settings
+    wanted = next((p for p in settings.playlists if p.name == arguments.name), None)
+    if wanted is None:
+        names = ", ".join(p.name for p in settings.playlists) or "none"
+        raise CommandFailed(f"There is no playlist {arguments.name} in the settings; {names}.")
+    async with services.database.read() as session:
+        profiles = (await session.scalars(select(Profile))).all()
+    for profile in profiles:
+        await services.predictions.refresh(profile.id)
+    day = datetime.now().astimezone().date()
+    if arguments.action == "preview":
+        receipts = await preview(services.database, settings, wanted, day)
+    else:
+        receipts = await reconcile(services.database, settings, wanted, day, revive=True)
+    for receipt in receipts:
+        would = "would be " if arguments.action == "preview" and receipt.state == "written" else ""
+        change = f" (+{receipt.added} -{receipt.removed})" if receipt.state == "written" else ""
+        tell(f"{receipt.target}: {would}{receipt.state}{change}: {receipt.message}")
+    rows = [
+        {
+            "position": position, "id": public_id(entry.item_id), "title": entry.title,
+            "artist": entry.artist, "why": entry.why,
+        }
+        for position, entry in enumerate(receipts[0].entries, 1)
+    ]  # fmt: skip
+    answer(rows, as_json=arguments.json, columns=("position", "artist", "title", "why"))
+    return DONE if all(receipt.is_well for receipt in receipts) else FAILED

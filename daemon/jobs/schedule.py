@@ -1,0 +1,67 @@
+"""Decide when something is queued: by the clock, and when files change."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+from sqlalchemy import func, select
+
+from daemon.jobs.queue import enqueue_unless_waiting
+from daemon.jobs.runner import Runner
+from daemon.services import Services
+from daemon.steps import STEPS
+from daemon.store.models import JobRun
+
+log = logging.getLogger(__name__)
+
+TAKE_IN = ("sync", "describe", "embed", "score")
+"""What follows when something may have changed: the small models need no quiet hours."""
+
+
+@asynccontextmanager
+async def scheduling(services: Services, runner: Runner) -> AsyncIterator[None]:
+    """Keep the schedule while the context is open."""
+    schedule = services.settings.schedule
+
+    async def queue(steps: tuple[str, ...], origin: str) -> None:
+        if await enqueue_unless_waiting(services.database, steps, origin=origin):
+            runner.wake()
+
+    scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "misfire_grace_time": None})
+    nightly = CronTrigger.from_crontab(schedule.nightly)
+    scheduler.add_job(queue, nightly, [tuple(STEPS), "schedule"], id="nightly")
+    scheduler.add_job(
+        queue, CronTrigger.from_crontab(schedule.refresh_playlists),
+        [("playlists",), "schedule"], id="playlists",
+    )  # fmt: skip
+    scheduler.add_job(
+        queue, IntervalTrigger(seconds=int(schedule.sync.total_seconds())),
+        [TAKE_IN, "clock"], id="sync",
+    )  # fmt: skip
+    scheduler.start()
+    try:
+        await queue(TAKE_IN, "start")
+        if await _missed_a_night(services, nightly):
+            log.info("The last nightly run was missed; it runs now")
+            await queue(tuple(STEPS), "schedule")
+        yield
+    finally:
+        scheduler.shutdown(wait=False)
+
+
+async def _missed_a_night(services: Services, nightly: CronTrigger) -> bool:
+    """Tell whether a nightly run fell due since the last one while nothing was running."""
+    async with services.database.read() as session:
+        last = await session.scalar(
+            select(func.max(JobRun.queued_at, type_=JobRun.queued_at.type)).where(
+                JobRun.origin == "schedule", JobRun.step == "backup"
+            )
+        )
+    if last is None:
+        return False
+    due = nightly.get_next_fire_time(None, last.astimezone())
+    return due is not None and due < datetime.now().astimezone()

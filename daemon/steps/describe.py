@@ -1,0 +1,154 @@
+"""Say in words what every item is: from its tags, its sidecar, and, of texts, the text itself."""
+
+import asyncio
+import hashlib
+import logging
+import os
+import posixpath
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select, update
+
+from connectors.base import Metadata
+from daemon.services import Services
+from daemon.steps.step import Step, StepRun
+from daemon.store.descriptions import compose, index_words, save_parts
+from daemon.store.models import Item, Location, Source, now
+from daemon.store.work import count_due, find_due, mark_done, mark_failed
+from daemon.workers.worker import WorkerDied, WorkerFailed
+
+log = logging.getLogger(__name__)
+
+WORKER = "describe:files@1"
+BATCH = 100
+TEXT_TIMEOUT = 120.0
+
+
+async def describe(run: StepRun) -> str:
+    """Describe what is new or has changed."""
+    services = run.services
+    started = now()
+    async with services.database.read() as session:
+        total = await count_due(session, WORKER, started)
+    await run.report(done=0, total=total)
+    done = failed = 0
+    after = (False, 0)
+    while not run.is_over():
+        async with services.database.read() as session:
+            rows = await find_due(session, WORKER, started, after=after, limit=BATCH)
+            places = await _find_places(session, [row.Item.id for row in rows])
+        if not rows:
+            break
+        after = (bool(rows[-1].seen), rows[-1].Item.id)
+        failed += await _describe_batch(services, [row.Item for row in rows], places)
+        done += len(rows)
+        await run.report(done=done)
+    left = f", {total - done} left for the next night" if done < total else ""
+    return f"{done - failed} described" + (f", {failed} failed" if failed else "") + left
+
+
+async def _describe_batch(
+    services: Services, items: Sequence[Item], places: dict[int, list[tuple[bytes, bytes]]]
+) -> int:
+    """Describe and store a batch; return how many failed."""
+    parts: dict[int, dict[str, str]] = {}
+    errors: dict[int, str] = {}
+
+    async def read(item_id: int, place: tuple[bytes, bytes]) -> None:
+        try:
+            parts[item_id]["text"] = await services.workers.files.call(
+                "read_text", *place, timeout=TEXT_TIMEOUT
+            )
+        except WorkerFailed as error:
+            errors[item_id] = error.message
+        except WorkerDied as error:
+            errors[item_id] = str(error)
+
+    for item in items:
+        paths = [path for _, path in places.get(item.id, ())]
+        parts[item.id] = {"tags": describe_metadata(item, paths), "sidecar": item.sidecar}
+    texts = [(i.id, places[i.id][0]) for i in items if i.kind == "text" and i.id in places]
+    await asyncio.gather(*(read(*text) for text in texts))
+    async with services.database.write() as session:
+        await save_parts(
+            session,
+            [item.id for item in items],
+            [(i, producer, t) for i, made in parts.items() for producer, t in made.items()],
+        )
+        await session.execute(
+            update(Item),
+            [{"id": i, "description_hash": hash_text(compose(made))} for i, made in parts.items()],
+        )
+        await index_words(session, [_words(item, parts[item.id]) for item in items])
+        well = {item.id: item.input_hash for item in items if item.id not in errors}
+        if well:
+            await mark_done(session, WORKER, well)
+        for item in items:
+            if item.id in errors:
+                await mark_failed(session, WORKER, item.id, item.input_hash, errors[item.id])
+                log.warning("%s could not be read for words: %s", item.title, errors[item.id])
+    return len(errors)
+
+
+def describe_metadata(item: Item, paths: Sequence[bytes]) -> str:
+    """Return sentences about what the tags and the path say."""
+    metadata = Metadata.from_dict(item.facts)
+    lines = [
+        _sentence(metadata.title or item.title, "by", metadata.artists or metadata.people[:3]),
+        _labelled("Album", metadata.album),
+        _labelled("Series", metadata.series),
+        _labelled("Genre", ", ".join(metadata.genres)),
+        _labelled("Keywords", ", ".join(metadata.keywords)),
+        _labelled("People", ", ".join(metadata.people)),
+        _labelled("Studio", ", ".join(metadata.studios)),
+        _labelled("Year", str(metadata.year or "")),
+        _labelled("Language", metadata.language),
+        *(_labelled(label.capitalize(), value) for label, value in metadata.extra.items()),
+        metadata.overview,
+        metadata.lyrics,
+        _labelled("Folder", ", ".join(_path_words(paths[0])) if paths else ""),
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def hash_text(text: str) -> str:
+    """Return the key under which a text's vector is stored."""
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def _sentence(title: str, word: str, names: Sequence[str]) -> str:
+    return f"{title} {word} {', '.join(names)}" if names else title
+
+
+def _labelled(label: str, value: str) -> str:
+    return f"{label}: {value}" if value else ""
+
+
+def _path_words(path: bytes) -> list[str]:
+    """Return the folders' names as words; people sort by folders."""
+    folders = os.fsencode(posixpath.dirname(path)).decode(errors="replace").split("/")
+    return [re.sub(r"[\W_]+", " ", folder).strip() for folder in folders if folder.strip()]
+
+
+def _words(item: Item, parts: dict[str, str]) -> tuple[int, str, str, str]:
+    names = f"{item.artist} {item.album}".strip()
+    return item.id, item.title, names, compose(parts)
+
+
+async def _find_places(session: Any, item_ids: Sequence[int]) -> dict[int, list[Any]]:
+    """Return (root, path) of the present locations of each item."""
+    places: dict[int, list[Any]] = {}
+    rows = await session.execute(
+        select(Location.item_id, Source.root, Location.path)
+        .join(Source, Source.id == Location.source_id)
+        .where(Location.item_id.in_(item_ids), Location.gone_at.is_(None), Source.in_settings)
+        .order_by(Location.id)
+    )
+    for row in rows:
+        places.setdefault(row.item_id, []).append((row.root, row.path))
+    return places
+
+
+STEP = Step("describe", "Describe in words", "gpu", describe)

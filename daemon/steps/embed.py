@@ -1,0 +1,177 @@
+"""Turn descriptions and facts into vectors; nothing is ever embedded twice."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from daemon.services import Services
+from daemon.steps.describe import hash_text
+from daemon.steps.step import Step, StepFailed, StepRun
+from daemon.store.descriptions import compose
+from daemon.store.models import Description, Item, Vector, now
+from daemon.store.work import count_due, find_due, mark_done, mark_failed
+from daemon.vectors.index import FACTS_SPACE, Space, remember_space, save_vectors
+from daemon.workers.worker import WorkerDied, WorkerFailed
+
+log = logging.getLogger(__name__)
+
+SNIPPET = 160
+"""Characters of a chunk that are kept to show why it was found."""
+
+Embed = Callable[[Services, Space, Sequence[Item]], Awaitable[None]]
+
+
+async def embed(run: StepRun) -> str:
+    """Embed what is new or has changed, first the facts, then the texts."""
+    facts = await _facts_space(run.services)
+    try:
+        about = await run.services.workers.text.call("about")
+    except (WorkerFailed, WorkerDied) as error:
+        raise StepFailed(f"The text model could not be loaded: {error}") from error
+    log.info("The text model runs on %s: %s", about["device"], about["reason"])
+    text = Space(about["space"], about["dimensions"])
+    await _Embedding(run, facts, Item.input_hash, _embed_facts, 500).work()
+    done = await _Embedding(run, text, Item.description_hash, _embed_texts, 64).work()
+    async with run.services.database.write() as session:
+        await remember_space(session, "facts_space", facts)
+        await remember_space(session, "text_space", text)
+    await run.services.index.refresh()
+    return f"{done} on {about['device']}"
+
+
+class _Embedding:
+    """Work through all items that are due in one space."""
+
+    def __init__(
+        self, run: StepRun, space: Space, input_hash: Any, embed: Embed, batch: int
+    ) -> None:
+        self._run = run
+        self._space = space
+        self._input_hash = input_hash
+        self._embed = embed
+        self._batch = batch
+        self._worker = f"embed:{space.name}"
+        self._failed = 0
+
+    async def work(self) -> str:
+        services, started = self._run.services, now()
+        async with services.database.read() as session:
+            total = await count_due(session, self._worker, started, self._input_hash)
+        await self._run.report(done=0, total=total)
+        done, after = 0, (False, 0)
+        while not self._run.is_over():
+            async with services.database.read() as session:
+                rows = await find_due(
+                    session, self._worker, started, after=after, limit=self._batch,
+                    input_hash=self._input_hash,
+                )  # fmt: skip
+            if not rows:
+                break
+            after = (bool(rows[-1].seen), rows[-1].Item.id)
+            await self._try([row.Item for row in rows])
+            done += len(rows)
+            await self._run.report(done=done)
+        failed = f", {self._failed} failed" if self._failed else ""
+        left = f", {total - done} left for the next night" if done < total else ""
+        return f"{done - self._failed} embedded{failed}{left}"
+
+    async def _try(self, items: Sequence[Item]) -> None:
+        """Embed a batch; one that fails is halved until the culprit stands alone."""
+        try:
+            await self._embed(self._run.services, self._space, items)
+        except (WorkerFailed, WorkerDied) as error:
+            if len(items) > 1:
+                middle = len(items) // 2
+                await self._try(items[:middle])
+                await self._try(items[middle:])
+                return
+            log.warning("%s could not be embedded: %s", items[0].title, error)
+            self._failed += 1
+            async with self._run.services.database.write() as session:
+                await mark_failed(
+                    session,
+                    self._worker,
+                    items[0].id,
+                    _hash(items[0], self._input_hash),
+                    str(error),
+                )
+            return
+        async with self._run.services.database.write() as session:
+            hashes = {item.id: _hash(item, self._input_hash) for item in items}
+            await mark_done(session, self._worker, hashes)
+
+
+def _hash(item: Item, column: Any) -> str:
+    return str(getattr(item, column.key))
+
+
+async def _facts_space(services: Services) -> Space:
+    data = await services.workers.vectors.call("facts", ["music"], [{}])
+    return Space(FACTS_SPACE, len(data) // 2)  # float16
+
+
+async def _embed_facts(services: Services, space: Space, items: Sequence[Item]) -> None:
+    data = await services.workers.vectors.call(
+        "facts", [item.kind for item in items], [item.facts for item in items]
+    )
+    size = 2 * space.dimensions
+    rows = [data[n * size : (n + 1) * size] for n in range(len(items))]
+    keys = [hash_text(row.hex()) for row in rows]
+    async with services.database.write() as session:
+        await save_vectors(
+            session,
+            space,
+            dict(zip(keys, rows, strict=True)),
+            {item.id: [(key, "")] for item, key in zip(items, keys, strict=True)},
+        )
+
+
+async def _embed_texts(services: Services, space: Space, items: Sequence[Item]) -> None:
+    texts = await _find_texts(services, items)
+    chunked = await services.workers.text.call("chunk", texts)
+    chunks = {hash_text(chunk): chunk for of_item in chunked for chunk in of_item}
+    async with services.database.read() as session:
+        known = await _known_contents(session, space, list(chunks))
+    missing = [key for key in chunks if key not in known]
+    vectors: dict[str, bytes] = {}
+    if missing:
+        data = await services.workers.text.call("embed", [chunks[key] for key in missing])
+        size = 2 * space.dimensions
+        vectors = {key: data[n * size : (n + 1) * size] for n, key in enumerate(missing)}
+    rows = {
+        item.id: [(hash_text(chunk), " ".join(chunk.split())[:SNIPPET]) for chunk in of_item]
+        for item, of_item in zip(items, chunked, strict=True)
+    }
+    async with services.database.write() as session:
+        await save_vectors(session, space, vectors, rows)
+
+
+async def _find_texts(services: Services, items: Sequence[Item]) -> list[str]:
+    parts: dict[int, dict[str, str]] = {item.id: {} for item in items}
+    async with services.database.read() as session:
+        rows = await session.execute(
+            select(Description.item_id, Description.producer, Description.text).where(
+                Description.item_id.in_(list(parts))
+            )
+        )
+    for row in rows:
+        parts[row.item_id][row.producer] = row.text
+    return [compose(parts[item.id]) for item in items]
+
+
+async def _known_contents(session: Any, space: Space, keys: Sequence[str]) -> set[str]:
+    known: set[str] = set()
+    for start in range(0, len(keys), 500):
+        known |= set(
+            await session.scalars(
+                select(Vector.content).where(
+                    Vector.space == space.name, Vector.content.in_(keys[start : start + 500])
+                )
+            )
+        )
+    return known
+
+
+STEP = Step("embed", "Embed the descriptions", "gpu", embed)

@@ -1,0 +1,31 @@
+"""Write the smart playlists."""
+
+from datetime import datetime
+
+from daemon.playlists.reconciler import Receipt, reconcile
+from daemon.steps.step import Step, StepIncomplete, StepRun
+
+
+async def playlists(run: StepRun) -> str:
+    """Bring every playlist of the settings to its targets."""
+    settings = run.services.settings
+    receipts: list[Receipt] = []
+    await run.report(done=0, total=len(settings.playlists))
+    for number, playlist in enumerate(settings.playlists):
+        day = datetime.now().astimezone().date()
+        receipts += await reconcile(run.services.database, settings, playlist, day)
+        await run.report(done=number + 1, message=playlist.name)
+    if not receipts:
+        return "no playlists in the settings"
+    summary = "; ".join(_line(receipt) for receipt in receipts if receipt.is_well)
+    problem = "; ".join(_line(receipt) for receipt in receipts if not receipt.is_well)
+    if problem:
+        raise StepIncomplete(summary, problem)
+    return summary
+
+
+def _line(receipt: Receipt) -> str:
+    return f"{receipt.playlist}: {receipt.state}, {receipt.message}"
+
+
+STEP = Step("playlists", "Write the playlists", "io", playlists)

@@ -1,0 +1,32 @@
+"""Learn every profile's taste anew where its ratings have changed."""
+
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy import select
+
+from daemon.steps.step import Step, StepFailed, StepRun
+from daemon.store.models import Profile
+from daemon.workers.worker import WorkerDied, WorkerFailed
+
+
+async def train(run: StepRun) -> str:
+    """Fit and measure the head of every profile."""
+    return await for_each_profile(run, run.services.predictions.train)
+
+
+async def for_each_profile(run: StepRun, work: Callable[[int], Awaitable[str]]) -> str:
+    """Do `work(profile id)` for everyone; return one line that says what came of each."""
+    async with run.services.database.read() as session:
+        profiles = (await session.scalars(select(Profile).order_by(Profile.id))).all()
+    results = []
+    for number, profile in enumerate(profiles):
+        await run.report(done=number, total=len(profiles), message=profile.name)
+        try:
+            results.append(f"{profile.name}: {await work(profile.id)}")
+        except (WorkerFailed, WorkerDied) as error:
+            raise StepFailed(f"{profile.name}: {error}") from error
+    await run.report(done=len(profiles))
+    return "; ".join(results)
+
+
+STEP = Step("train", "Learn the taste", "gpu", train)

@@ -1,0 +1,98 @@
+"""What a worker still has to do: items whose input has changed since it did its part.
+
+A failure counts up; after the third an item is set aside until its input changes.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.elements import ColumnElement
+
+from daemon.store.models import Item, Work, now
+
+MAXIMUM_ATTEMPTS = 3
+
+
+def _due(worker: str, input_hash: Any, started: datetime) -> tuple[Any, ColumnElement[bool]]:
+    join = and_(Work.item_id == Item.id, Work.worker == worker)
+    may_retry = and_(
+        Work.error.is_not(None),
+        Work.attempts < MAXIMUM_ATTEMPTS,
+        Work.at < started,  # once a run is enough
+    )
+    changed = or_(Work.input_hash.is_(None), Work.input_hash != input_hash, may_retry)
+    return join, and_(Item.gone_at.is_(None), input_hash.is_not(None), changed)
+
+
+async def count_due(
+    session: AsyncSession, worker: str, started: datetime, input_hash: Any = Item.input_hash
+) -> int:
+    """Return for how many present items the worker has something to do in a run begun then."""
+    join, due = _due(worker, input_hash, started)
+    statement = select(func.count(Item.id)).join(Work, join, isouter=True).where(due)
+    return await session.scalar(statement) or 0
+
+
+async def find_due(
+    session: AsyncSession,
+    worker: str,
+    started: datetime,
+    *,
+    after: tuple[bool, int],
+    limit: int,
+    input_hash: Any = Item.input_hash,
+) -> Sequence[Any]:
+    """Return (item, was done before) rows: never-seen items before stale ones.
+
+    `after` is the (was done before, item id) of the last row of the page before; begin with
+    (False, 0).
+    """
+    join, due = _due(worker, input_hash, started)
+    seen = Work.input_hash.is_not(None)
+    was_seen, last_id = after
+    later = and_(seen, Item.id > last_id) if was_seen else or_(seen, Item.id > last_id)
+    rows = await session.execute(
+        select(Item, seen.label("seen"))
+        .join(Work, join, isouter=True)
+        .where(due, later)
+        .order_by(seen, Item.id)
+        .limit(limit)
+    )
+    return rows.all()
+
+
+async def mark_done(session: AsyncSession, worker: str, hashes: Mapping[int, str]) -> None:
+    """Note that the worker has done its part for these items, given these inputs."""
+    statement = insert(Work)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["item_id", "worker"],
+            set_={
+                "input_hash": statement.excluded.input_hash, "attempts": 0, "error": None,
+                "at": now(),
+            },
+        ),
+        [
+            {"item_id": item_id, "worker": worker, "input_hash": h, "attempts": 0, "error": None}
+            for item_id, h in hashes.items()
+        ],
+    )  # fmt: skip
+
+
+async def mark_failed(
+    session: AsyncSession, worker: str, item_id: int, input_hash: str, error: str
+) -> None:
+    """Count a failure of the worker at this item."""
+    known = await session.get(Work, (item_id, worker))
+    is_same = known is not None and known.input_hash == input_hash and known.error is not None
+    attempts = known.attempts + 1 if known and is_same else 1
+    values = {"input_hash": input_hash, "attempts": attempts, "error": error, "at": now()}
+    await session.execute(
+        insert(Work)
+        .values(item_id=item_id, worker=worker, **values)
+        .on_conflict_do_update(index_elements=["item_id", "worker"], set_=values)
+    )
