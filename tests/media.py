@@ -327,6 +327,7 @@ def _docx_bytes(paragraphs: Iterable[str], title: str, author: str) -> bytes:
     document = Document()
     document.core_properties.title = title
     document.core_properties.author = author
+    document.core_properties.comments = ""
     for paragraph in paragraphs:
         document.add_paragraph(paragraph)
     target = io.BytesIO()

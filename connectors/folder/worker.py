@@ -1,0 +1,100 @@
+"""The folder connector's operations, for a worker process (see `daemon.workers.child`).
+
+Arguments and results are what msgpack can carry: rows are lists of path, size, mtime_ns and
+fingerprint of the companions; paths are bytes.
+"""
+
+import resource
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from connectors.base import Kind, UnreadableFile
+from connectors.folder.reading import StillGrowing, read_file
+from connectors.folder.scan import Found, Row, Scan
+from connectors.folder.texts import read_text
+from connectors.folder.thumbnails import make_thumbnail
+
+MEMORY_BYTES = 4 << 30
+"""Address space a worker may use unless its options say otherwise."""
+
+
+def start(options: dict[str, Any] | None = None) -> "FolderWorker":
+    """Bound the memory of this process, and return what does the work."""
+    limit = int((options or {}).get("memory_bytes", MEMORY_BYTES))
+    _, hardest = resource.getrlimit(resource.RLIMIT_AS)
+    if hardest != resource.RLIM_INFINITY:
+        limit = min(limit, hardest)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hardest))
+    return FolderWorker()
+
+
+class FolderWorker:
+    """One scan at a time, and readers that keep nothing."""
+
+    def __init__(self) -> None:
+        self._scan: Scan | None = None
+
+    def begin_scan(
+        self, root: bytes, media: str, ignore: list[str], under: list[bytes] | None = None
+    ) -> None:
+        """Begin to compare a folder with the catalogue, or only the folders `under` it."""
+        self._scan = Scan(root, media, ignore, under)
+
+    def add_known(self, rows: list[list[Any]]) -> None:
+        """Add a page of the rows that the catalogue has, those of unreadable files too."""
+        self._current.add_known(rows)
+
+    def walk(self) -> dict[str, Any]:
+        """Walk and compare; return how many files are unchanged, new, changed and gone.
+
+        Also `left_out` by reason, and `unlisted`: folders that could not be looked into, whose
+        files count as unchanged. Raises ConnectorUnavailable.
+        """
+        return self._current.walk()
+
+    def take(self, what: Found, limit: int) -> list[Row]:
+        """Take up to `limit` rows of "new", "changed" or "gone", in the order of paths."""
+        return self._current.take(what, limit)
+
+    def read_files(self, root: bytes, media: Kind, rows: Iterable[Sequence[Any]]) -> list[Any]:
+        """Read files; one answer a row, whatever happens to it.
+
+        An answer is `FileFacts.as_dict()`; or the row's facts and "unreadable", a reason; or the
+        path and "growing", for a file that is no longer as the row says.
+        """
+        return [_read(root, media, tuple(row)) for row in rows]
+
+    def read_text(self, root: bytes, path: bytes) -> str:
+        """Return the text of a text item, at most 65,536 characters. Raises UnreadableFile."""
+        try:
+            return read_text(b"%b/%b" % (root, path))
+        except MemoryError as error:
+            raise UnreadableFile("needs too much memory to read") from error
+
+    def make_thumbnail(self, root: bytes, path: bytes, media: Kind, size: int, target: str) -> bool:
+        """Write a WebP for a page; False where there is nothing to show. Raises UnreadableFile."""
+        try:
+            return make_thumbnail(b"%b/%b" % (root, path), media, size, target)
+        except MemoryError as error:
+            raise UnreadableFile("needs too much memory to show") from error
+
+    @property
+    def _current(self) -> Scan:
+        if self._scan is None:
+            raise RuntimeError("begin_scan comes first")
+        return self._scan
+
+
+def _read(root: bytes, media: Kind, row: Any) -> dict[str, Any]:
+    try:
+        return read_file(root, media, row).as_dict()
+    except StillGrowing:
+        return {"path": row[0], "growing": True}
+    except UnreadableFile as error:
+        reason = str(error)
+    except MemoryError:
+        reason = "needs too much memory to read"
+    except RecursionError:
+        reason = "is nested too deeply"
+    facts = dict(zip(("path", "size", "mtime_ns", "companions"), row, strict=True))
+    return {**facts, "unreadable": reason}
