@@ -1,0 +1,116 @@
+"""How well the taste model predicts ratings that it has not seen, beside "predict the mean"."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.taste import Features, choose_settings, fit
+from ml.taste_features import Prepared, prepare
+
+Doubles = npt.NDArray[np.float64]
+
+MINIMUM_RATINGS = 10
+"""Below it there is no prediction and no figure."""
+TOP = 10
+TRUST_DEVIATIONS = 2.25
+"""How many standard deviations above 0, as by chance, the rank correlation must lie."""
+
+
+def cross_validate(
+    features: Features | Prepared, ratings: npt.ArrayLike, *, folds: int = 10, seed: int
+) -> dict[str, Any]:
+    """Return the figures of k-fold cross-validation, and the same of the mean under mean_baseline.
+
+    Each rating is predicted once, by a model whose settings and weights were chosen without its
+    fold; the baseline predicts the mean of the same training part. All figures are over all
+    out-of-fold predictions together: `mae`, `rmse`, `spearman`, `precision_at_10` (see
+    `precision_at_top`), and `coverage`, the share of ratings within one standard deviation of
+    their prediction (68 % if calibrated). A constant predictor has no order: its Spearman is 0
+    by definition and its precision the expected one of a random order. That is how the baseline
+    is counted, as the means of the folds differ only by what they miss.
+
+    Raises ValueError below MINIMUM_RATINGS.
+    """
+    values = np.asarray(ratings, np.float64)
+    if len(values) < MINIMUM_RATINGS:
+        raise ValueError(f"At least {MINIMUM_RATINGS} ratings are needed, not {len(values)}.")
+    items = prepare(features)
+    predictions, deviations, means, spreads = (np.empty(len(values)) for _ in range(4))
+    order = np.random.default_rng(seed).permutation(len(values))
+    folds = max(2, min(folds, len(values)))
+    for held_out in np.array_split(order, folds):
+        train = np.setdiff1d(order, held_out)
+        part = items.take(train)
+        head = fit(part, values[train], choose_settings(part, values[train]))
+        predictions[held_out], deviations[held_out] = head.predict(items.take(held_out))
+        means[held_out], spreads[held_out] = values[train].mean(), values[train].std(ddof=1)
+    figures = _figures(values, predictions, deviations)
+    baseline = _figures(values, means, spreads)
+    baseline |= {"spearman": 0.0, "precision_at_10": float(_is_liked(values).mean())}
+    counts = {"ratings": len(values), "folds": folds}
+    return counts | figures | {"mean_baseline": counts | baseline}
+
+
+def is_trusted(figures: dict[str, Any]) -> bool:
+    """Tell whether the model beats the mean on held-out ratings, beyond what chance explains.
+
+    Its RMSE and MAE must not be above the baseline's, the RMSE below it, and Spearman more than
+    TRUST_DEVIATIONS times 1 / sqrt(n - 1), its standard deviation for ratings without any order.
+    """
+    if not figures:
+        return False
+    baseline = figures["mean_baseline"]
+    by_chance = TRUST_DEVIATIONS / math.sqrt(figures["ratings"] - 1)
+    return bool(
+        figures["rmse"] < baseline["rmse"]
+        and figures["mae"] <= baseline["mae"]
+        and figures["spearman"] > by_chance
+    )
+
+
+def spearman(a: Doubles, b: Doubles) -> float:
+    """Return the rank correlation, ties sharing their mean rank; 0 where one is constant."""
+    ranks_a, ranks_b = _ranks(a), _ranks(b)
+    spread = ranks_a.std() * ranks_b.std()
+    if spread == 0:
+        return 0.0
+    return float(((ranks_a - ranks_a.mean()) * (ranks_b - ranks_b.mean())).mean() / spread)
+
+
+def precision_at_top(ratings: Doubles, predictions: Doubles) -> float:
+    """Return the share of the top predictions that the person likes.
+
+    The top are the min(10, n // 2) highest predictions, those that tie at its edge counting in
+    proportion. Liked is what was rated at least as high as the ceil(n / 3)-th highest rating.
+    """
+    count = min(TOP, len(ratings) // 2)
+    edge = np.sort(predictions)[-count]
+    above, at_edge = predictions > edge, predictions == edge
+    liked = _is_liked(ratings)
+    share_at_edge = (count - above.sum()) * liked[at_edge].mean()
+    return float((liked[above].sum() + share_at_edge) / count)
+
+
+def _figures(ratings: Doubles, predictions: Doubles, deviations: Doubles) -> dict[str, float]:
+    errors = np.abs(ratings - predictions)
+    return {
+        "mae": float(errors.mean()),
+        "rmse": float(np.sqrt(np.mean(errors**2))),
+        "spearman": spearman(ratings, predictions),
+        "precision_at_10": precision_at_top(ratings, predictions),
+        "coverage": float(np.mean(errors <= deviations)),
+    }
+
+
+def _is_liked(ratings: Doubles) -> npt.NDArray[np.bool_]:
+    lowest = float(np.sort(ratings)[-math.ceil(len(ratings) / 3)])
+    return np.greater_equal(ratings, lowest)
+
+
+def _ranks(values: Doubles) -> Doubles:
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks: Doubles = (ends - (counts - 1) / 2)[places]
+    return ranks

@@ -1,0 +1,89 @@
+"""The taste model's kernel: how alike two items are to one person."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.taste_features import PARTS, PARTS_WIDTH, Floats, Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class TasteSettings:
+    """The kernel's hyperparameters: variances in rating points squared."""
+
+    text: float = 0.6
+    text_length: float = 0.35
+    """Of the RBF exp((cosine - 1) / length)."""
+    genres: float = 0.2
+    creators: float = 0.2
+    year: float = 0.1
+    duration: float = 0.05
+    community: float = 0.3
+    votes: float = 0.05
+    kind: float = 0.1
+    noise: float = 2.0
+    """Of one rating: a person's mood, and what no feature knows."""
+
+    def as_dict(self) -> dict[str, float]:
+        """Return plain numbers for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Undo `as_dict`. Raises TypeError for unknown names, ValueError for nonsense."""
+        numbers = {name: float(value) for name, value in values.items()}
+        if not all(math.isfinite(number) and number >= 0 for number in numbers.values()):
+            raise ValueError("The taste model's settings must be finite and not negative.")
+        settings = cls(**numbers)
+        if min(settings.text_length, settings.noise) <= 0:
+            raise ValueError("The taste model's text_length and noise must be above 0.")
+        return settings
+
+    def part_weights(self) -> Floats:
+        """Return the variance of each column of `Prepared.parts`, (P,)."""
+        weights = np.empty(PARTS_WIDTH, np.float32)
+        for name, columns in PARTS.items():
+            weights[columns] = getattr(self, name)
+        return weights
+
+
+class Anchors:
+    """Items that others are compared with, scaled so that a comparison is two products."""
+
+    def __init__(self, items: Prepared, settings: TasteSettings) -> None:
+        self.items = items
+        self._settings = settings
+        self._text = np.ascontiguousarray(items.text.T / np.float32(settings.text_length))
+        self._parts = np.ascontiguousarray((items.parts * settings.part_weights()).T)
+        # exp(log(v) - 1/l + cos/l) is v exp((cos - 1)/l) without a pass over the matrix for v
+        self._offset = np.float32(math.log(max(settings.text, 1e-12)) - 1 / settings.text_length)
+        self._lacks_text = not items.has_text.all()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def kernel(self, items: Prepared) -> Floats:
+        """Return the kernel (N, M) between `items` and the anchors."""
+        kernel: Floats = items.text @ self._text
+        kernel += self._offset
+        np.exp(kernel, out=kernel)
+        if self._lacks_text or not items.has_text.all():
+            kernel *= items.has_text[:, None]
+            kernel *= self.items.has_text
+        kernel += items.parts @ self._parts
+        return kernel
+
+
+def prior_variance(items: Prepared, settings: TasteSettings) -> Floats:
+    """Return the kernel of each item with itself, (N,)."""
+    variance: Floats = np.square(items.parts) @ settings.part_weights()
+    variance += np.float32(settings.text) * items.has_text
+    return variance
+
+
+def prior_mean(ratings: npt.NDArray[np.float64], precision: npt.NDArray[np.float64]) -> float:
+    """Return the person's mean, as if half a rating in the middle of the scale had been given."""
+    return float((precision @ ratings + 0.5 * 5.0) / (precision.sum() + 0.5))
