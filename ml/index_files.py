@@ -83,7 +83,7 @@ class IndexFiles:
         """Map the rows that the header names."""
         rows, dimensions = self.header.rows, self.header.dimensions
         if rows == 0:
-            return Rows(np.empty((0, dimensions), "<f4"), np.empty(0, "<i8"), np.empty(0, "i1"))
+            return no_rows(dimensions)
         vectors, items, kinds = (self._path(suffix) for suffix in SUFFIXES)
         return Rows(
             np.asarray(np.memmap(vectors, "<f4", "r", shape=(rows, dimensions))),
@@ -159,6 +159,11 @@ class IndexFiles:
 
     def _width(self, suffix: str) -> int:
         return {".f32": 4 * self.header.dimensions, ".i64": 8, ".i8": 1}[suffix]
+
+
+def no_rows(dimensions: int) -> Rows:
+    """Return the rows of an empty index."""
+    return Rows(np.empty((0, dimensions), "<f4"), np.empty(0, "<i8"), np.empty(0, "i1"))
 
 
 def _name(space: str) -> str:

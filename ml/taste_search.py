@@ -97,9 +97,9 @@ def _left_out(
     for name, gram in sample.grams.items():
         covariance += weights[name] * gram
     covariance[np.diag_indices(len(sample.noise))] += sample.noise
-    inverse: Doubles = np.linalg.inv(covariance)
-    precisions = inverse.diagonal()
-    squares: Doubles = np.square(inverse @ sample.residuals) / precisions
+    inverse = np.linalg.inv(covariance)
+    precisions: Doubles = inverse.diagonal().astype(np.float64)
+    squares: Doubles = (inverse @ sample.residuals).astype(np.float64) ** 2 / precisions
     scale = squares.sum() / max(len(squares) - FITTED, 1)
     return squares, precisions, max(float(scale), LEAST_VARIANCE)
 

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from ml.index_files import Floats, IndexFiles, Rows
+from ml.index_files import Floats, IndexFiles, Rows, no_rows
 
 Ids = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -157,6 +157,14 @@ class VectorIndex:
             np.array(kinds, np.int8)[is_new],
         )
         self._add(rows, int(ids[-1]))
+
+    def reset(self) -> None:
+        """Forget all rows."""
+        if self._is_writable:
+            self._files.rewrite([], 0)
+        self._segments = [no_rows(self.dimensions)]
+        self._last_id = 0
+        self._runs = None
 
     def search(
         self,

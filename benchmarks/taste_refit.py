@@ -1,0 +1,120 @@
+"""Refit and rescore after one new rating: python -m benchmarks.taste_refit [ITEMS].
+
+Figure: `score` of the vector worker, features warm, with one rating added each time. Baseline:
+the products and factorisations of those shapes in plain numpy, float32 for the items and float64
+for the fit, without the kernel's exponentials, in the same blocks. Limit: under 2 times it.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.facts_space import FACTS_DIMENSIONS, FACTS_SPACE
+from ml.taste import ANCHORS, BLOCK_ITEMS, TasteSettings
+from ml.taste_features import PARTS_WIDTH
+from ml.vector_worker import VectorWorker, start
+
+SPACE, DIMENSIONS = "benchmark", 384
+RATINGS = 2000
+ROUNDS = 5
+LARGEST_RATIO = 2.0
+
+
+def main() -> None:
+    """Print the table; exit status 1 where the limit is broken."""
+    items = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    with tempfile.TemporaryDirectory() as folder:
+        worker = start({"directory": folder, "writable": True})
+        _fill(worker, items)
+        figure, baseline = measure(worker, items)
+    ratio = figure / baseline
+    print(f"{'refit and rescore after one rating':<42}{'figure':>10}{'baseline':>10}{'ratio':>7}")
+    name = f"{RATINGS} ratings, {items} items"
+    print(f"{name:<42}{figure * 1e3:>7.0f} ms{baseline * 1e3:>7.0f} ms{ratio:>7.2f}")
+    sys.exit(0 if ratio < LARGEST_RATIO else 1)
+
+
+def measure(worker: VectorWorker, items: int) -> tuple[float, float]:
+    """Return median seconds of the worker and of plain numpy, taken in turns."""
+    rng = np.random.default_rng(3)
+    rated = (rng.choice(items, RATINGS + ROUNDS + 1, replace=False) + 1).tolist()
+    ratings = rng.uniform(0, 10, len(rated)).round(1).tolist()
+    settings = TasteSettings().as_dict()
+    worker.score(SPACE, rated[:RATINGS], ratings[:RATINGS], settings)  # warms the features
+    bare = _bare_algebra(items)
+    ours, plain = [], []
+    for count in range(RATINGS + 1, RATINGS + 1 + ROUNDS):
+        score = partial(worker.score, SPACE, rated[:count], ratings[:count], settings)
+        ours.append(_seconds(score))
+        plain.append(_seconds(bare))
+    return statistics.median(ours), statistics.median(plain)
+
+
+def _fill(worker: VectorWorker, items: int) -> None:
+    rng = np.random.default_rng(1)
+    worker.state(SPACE, DIMENSIONS)
+    worker.state(FACTS_SPACE, FACTS_DIMENSIONS)
+    for first in range(1, items + 1, 10_000):
+        ids = list(range(first, min(first + 10_000, items + 1)))
+        vectors = rng.standard_normal((len(ids), DIMENSIONS), np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        known = [_metadata(rng) for _ in ids]
+        facts = worker.facts(["music"] * len(ids), known)
+        worker.append(SPACE, ids, ids, [0] * len(ids), vectors.astype("<f2").tobytes())
+        worker.append(FACTS_SPACE, ids, ids, [0] * len(ids), facts)
+
+
+def _metadata(rng: np.random.Generator) -> dict[str, Any]:
+    genre, artist, year = rng.integers((30, 3000, 60)).tolist()
+    return {"genres": [f"genre {genre}"], "artists": [f"artist {artist}"], "year": 1960 + year}
+
+
+def _bare_algebra(items: int) -> Callable[[], None]:
+    rng = np.random.default_rng(2)
+
+    def random(*shape: int) -> npt.NDArray[np.float32]:
+        return rng.standard_normal(shape, np.float32)
+
+    text, parts = random(items, DIMENSIONS), random(items, PARTS_WIDTH)
+    anchors, anchor_parts = random(DIMENSIONS, ANCHORS), random(PARTS_WIDTH, ANCHORS)
+    weights, reduction = random(ANCHORS), random(ANCHORS, ANCHORS)
+    rated = slice(RATINGS)
+
+    def fit() -> None:
+        _ = text[rated] @ text[rated].T + parts[rated] @ parts[rated].T  # choosing the anchors
+        between = (text[rated] @ anchors + parts[rated] @ anchor_parts).astype(np.float64)
+        covariance = between.T @ between + np.eye(ANCHORS)
+        whitened = np.linalg.inv(np.linalg.cholesky(covariance)) @ between.T
+        _, vectors = np.linalg.eigh(whitened @ whitened.T)
+        _ = vectors @ (vectors.T @ (whitened @ np.ones(RATINGS)))
+
+    def score() -> None:
+        for first in range(0, items, BLOCK_ITEMS):
+            block = slice(first, first + BLOCK_ITEMS)
+            kernel = text[block] @ anchors + parts[block] @ anchor_parts
+            _ = kernel @ weights
+            known = kernel @ reduction
+            _ = np.einsum("ij,ij->i", known, known)
+
+    def both() -> None:
+        fit()
+        score()
+
+    return both
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+if __name__ == "__main__":
+    main()
