@@ -14,7 +14,6 @@ from connectors.base import ConnectorError
 from daemon.commands import MODULES
 from daemon.commands.command import FAILED, MISUSED, BadUsage, CommandFailed, add_common
 from daemon.lock import Taken
-from daemon.main import CannotServe
 from daemon.settings import PREFIX, Settings, SettingsError, load_settings
 from daemon.store.journal import JournalError
 from daemon.store.migrate import NewerDatabase
@@ -40,7 +39,6 @@ def main(words: list[str] | None = None) -> int:
         return MISUSED
     except (
         CommandFailed,
-        CannotServe,
         Taken,
         NewerDatabase,
         JournalError,

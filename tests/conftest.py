@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.household import Household
+
 SHARED_MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
 
 
@@ -13,3 +15,9 @@ def shared_media() -> Path:
     if not SHARED_MEDIA.is_dir():
         pytest.skip(f"no real media at {SHARED_MEDIA}")
     return SHARED_MEDIA
+
+
+@pytest.fixture
+def household(tmp_path: Path) -> Household:
+    """An empty house."""
+    return Household(tmp_path)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from daemon.main import opened
+from daemon.opening import opened
 from daemon.services import Services
 from daemon.settings import Settings
 from daemon.store.models import Item, parse_public_id

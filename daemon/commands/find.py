@@ -148,10 +148,11 @@ async def item_rows(
             .where(Item.id.in_(batch))
         )  # fmt: skip
         for row in found:
+            path = paths.get(row.id)
             has_prediction = row.predicted is not None
             rows[row.id] = {
                 "id": public_id(row.id), "kind": row.kind, "title": row.title,
-                "artist": row.artist, "path": os.fsdecode(paths[row.id]) if row.id in paths else None, "score": row.predicted,
+                "artist": row.artist, "path": path and os.fsdecode(path), "score": row.predicted,
                 "predicted": row.predicted, "uncertainty": row.uncertainty,
                 "trusted": bool(state and state.trusted) if has_prediction else None,
                 "rating": row.rating, "gone": row.gone_at is not None,

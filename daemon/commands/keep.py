@@ -7,7 +7,7 @@ from pathlib import Path
 
 from daemon.commands.command import DONE, BadUsage, CommandFailed, Verbs, add_common, add_verb, tell
 from daemon.lock import DAEMON, hold
-from daemon.main import opened, prepare
+from daemon.opening import opened, prepare
 from daemon.services import Services
 from daemon.settings import Settings
 from daemon.store.journal import JOURNAL_NAME

@@ -18,7 +18,7 @@ from daemon.commands.command import (
 from daemon.jobs.queue import ACTIVE, enqueue, group_runs, request_cancel
 from daemon.jobs.runner import Runner, running
 from daemon.lock import DAEMON, Taken, hold
-from daemon.main import opened
+from daemon.opening import opened
 from daemon.services import Services
 from daemon.settings import Settings
 from daemon.steps import STEPS

@@ -4,10 +4,7 @@ import argparse
 import getpass
 import sys
 
-from web.password import store_password
-
 from daemon.commands.command import DONE, BadUsage, CommandFailed, Verbs, add_common, tell
-from daemon.main import serve
 from daemon.settings import Settings
 
 MINIMUM_LENGTH = 8
@@ -25,12 +22,16 @@ def add_verbs(verbs: Verbs) -> None:
 
 async def serve_until_stopped(settings: Settings, _arguments: argparse.Namespace) -> int:
     """Run the daemon."""
+    from daemon.main import serve  # other verbs need not load the pages
+
     await serve(settings)
     return DONE
 
 
 async def set_password(settings: Settings, _arguments: argparse.Namespace) -> int:
     """Ask for a password, or read it from standard input, and store its hash."""
+    from web.password import store_password
+
     if settings.web.password is not None:
         raise CommandFailed("The settings name a password (web.password), and that one counts.")
     if sys.stdin.isatty():

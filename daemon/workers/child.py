@@ -17,8 +17,6 @@ from typing import Any, BinaryIO
 
 import msgpack
 
-MAXIMUM_MESSAGE = 1 << 30
-
 
 def main() -> None:
     """Answer requests until standard input closes."""
@@ -55,7 +53,7 @@ def _read(stream: BinaryIO) -> dict[str, Any] | None:
     if len(header) < 4:
         return None
     body = stream.read(int.from_bytes(header, "big"))
-    message: dict[str, Any] = msgpack.unpackb(body, max_buffer_size=MAXIMUM_MESSAGE)
+    message: dict[str, Any] = msgpack.unpackb(body)
     return message
 
 

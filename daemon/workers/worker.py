@@ -16,8 +16,6 @@ from typing import Any
 
 import msgpack
 
-from daemon.workers.child import MAXIMUM_MESSAGE
-
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 0.5
@@ -50,6 +48,7 @@ class Worker:
         self._log_task: asyncio.Task[None] | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._last_id = 0
+        self._last_words = ""
 
     @property
     def process_id(self) -> int | None:
@@ -83,6 +82,7 @@ class Worker:
             stderr=asyncio.subprocess.PIPE, start_new_session=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )  # fmt: skip
+        self._last_words = ""
         self._log_task = asyncio.create_task(self._log_errors(self._process))
         await self._ask("start", self._options, None)
 
@@ -116,15 +116,24 @@ class Worker:
             header = await process.stdout.readexactly(4)
             raw = await process.stdout.readexactly(int.from_bytes(header, "big"))
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            await self._end()
-            raise WorkerDied(f"{self.name} ended with status {process.returncode}") from error
-        answer = msgpack.unpackb(raw, max_buffer_size=MAXIMUM_MESSAGE)
+            raise WorkerDied(await self._cause_of_death(process)) from error
+        answer = msgpack.unpackb(raw)
         if answer["id"] != self._last_id:
             await self._end()
             raise WorkerDied(f"{self.name} answered out of turn")
         if "error" in answer:
             raise WorkerFailed(answer["error"], answer["message"])
         return answer.get("result")
+
+    async def _cause_of_death(self, process: asyncio.subprocess.Process) -> str:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), GRACE_SECONDS)
+        status = process.returncode
+        await self._end()
+        how = f"was killed ({signal.Signals(-status).name})" if status and status < 0 else "ended"
+        return (
+            f"{self.name} {how}: {self._last_words}" if self._last_words else f"{self.name} {how}"
+        )
 
     def _end_if_idle(self) -> None:
         if not self._turn.locked() and self._process and self._process.returncode is None:
@@ -151,7 +160,8 @@ class Worker:
                 continue
             if not line:
                 return
-            log.info("%s: %s", self.name, line.decode(errors="replace").rstrip())
+            self._last_words = line.decode(errors="replace").strip()[:300] or self._last_words
+            log.info("%s: %s", self.name, self._last_words)
 
 
 class WorkerPool:
