@@ -33,7 +33,10 @@ MOST_CHAPTERS = 500
 
 
 def read_text(path: bytes) -> str:
-    """Return the text of a file, at most `LIMIT` characters. Raises UnreadableFile."""
+    """Return the text of a file, at most `LIMIT` characters; "" for one of pictures only.
+
+    Raises UnreadableFile.
+    """
     extension = extension_of(path)
     try:
         with open(path, "rb") as file:
@@ -48,10 +51,7 @@ def read_text(path: bytes) -> str:
                 text = _strip_html(text) if extension in (b"html", b"htm") else text
     except OSError as error:
         raise UnreadableFile(f"cannot be read: {error.strerror or error}") from error
-    text = sample(text)
-    if not text:
-        raise UnreadableFile("has no text in it")
-    return text
+    return sample(text)
 
 
 def sample(text: str) -> str:
