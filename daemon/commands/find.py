@@ -113,7 +113,12 @@ async def evaluate(services: Services, arguments: argparse.Namespace) -> int:
         model = await model_in_use(session, profile.id)
     rows: list[dict[str, Any]] = []
     if model and model.figures:
-        rows = [{"profile": profile.name, **model.figures, "trusted": model.trusted}]
+        rows = [
+            {
+                "profile": profile.name, "model": "head", **model.figures,
+                "trusted": model.trusted,
+            }
+        ]  # fmt: skip
     if arguments.json:
         answer(rows, as_json=True, columns=())
     for row in rows if not arguments.json else ():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import Text, cast, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.base import KINDS, Kind
@@ -162,7 +162,7 @@ async def _by_name(session: AsyncSession, query: str, kind: Kind | None, limit: 
         .where(
             Location.item_id == Item.id,
             Location.gone_at.is_(None),
-            Location.path.contains(query.encode(), autoescape=True),
+            cast(Location.path, Text).icontains(query, autoescape=True),
         )
         .exists()
     )
