@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
@@ -28,6 +29,8 @@ LONGEST_CHUNK = 400
 BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}
 SPARE_MEMORY = 512 << 20
 """Bytes of VRAM that a batch may need beside the weights."""
+
+LOAD_ERRORS = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)
 
 
 class ModelUnusable(Exception):
@@ -66,7 +69,7 @@ class TextEmbedder:
                 use_safetensors=True,
                 dtype=torch.float16 if self.device == "cuda" else torch.float32,
             )
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        except LOAD_ERRORS as error:
             raise ModelUnusable(f"The text model in {folder} cannot be loaded: {error}") from error
         if not self._tokenizer.is_fast:
             raise ModelUnusable(f"The text model in {folder} has no tokenizer.json.")

