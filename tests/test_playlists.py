@@ -1,0 +1,283 @@
+"""Smart playlists: what is on them, and the files that carry them."""
+
+import os
+import shutil
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from daemon.playlists.m3u8 import file_name, paths_in, render
+from daemon.playlists.radio import RECENCY_FLOOR, Heard, draw, weigh
+from daemon.playlists.reconciler import Receipt, preview, reconcile
+from daemon.playlists.selection import Entry
+from daemon.services import Services
+from daemon.settings import PlaylistSettings
+from daemon.store.models import PlaylistWrite
+from daemon.store.plays import record_play
+from tests.household import Household, item_at, rate_path, run_step, run_steps
+from tests.media import make_audio
+
+DAY = date(2026, 3, 1)
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def heard(rating: float = 5, *, plays: int = 0, skips: int = 0, days: int | None = None) -> Heard:
+    return Heard(rating, plays, skips, None if days is None else NOON - timedelta(days=days))
+
+
+def test_equal_tracks_weigh_the_same_wherever_they_stand() -> None:
+    weights = weigh([heard(7) for _ in range(50)])
+    assert max(weights) == min(weights) > 0
+
+
+def test_what_was_just_played_weighs_little_but_is_never_impossible() -> None:
+    fresh, old, never = weigh([heard(days=0), heard(days=30), heard()])
+    assert 0 < fresh < old < never
+    assert fresh == pytest.approx(never * RECENCY_FLOOR)
+
+
+def test_ties_in_recency_share_their_ranks() -> None:
+    weights = weigh([heard(days=1), heard(days=1), heard(days=9), heard(days=9)])
+    assert weights[0] == weights[1] < weights[2] == weights[3]
+
+
+def test_weights_are_the_formula_of_the_original() -> None:
+    (weight, _) = weigh([heard(8, plays=3, skips=1), heard(days=1)])
+    assert weight == pytest.approx((8 / 10) ** 2 / (1 + 2.718281828459045 ** -((5 + 3 - 1) / 5)))
+
+
+def test_a_rating_of_nothing_still_has_a_chance() -> None:
+    assert weigh([heard(0)])[0] > 0
+
+
+@given(st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=40), st.text(max_size=8))
+def test_a_draw_is_without_replacement_and_the_same_for_the_same_seed(
+    weights: list[float], seed: str
+) -> None:
+    drawn = draw(weights, len(weights), seed=seed)
+    assert sorted(drawn) == list(range(len(weights)))
+    assert drawn == draw(weights, len(weights), seed=seed)
+
+
+def test_the_first_is_drawn_in_proportion_to_its_weight() -> None:
+    weights = [6.0, 3.0, 1.0]
+    first = Counter(draw(weights, 1, seed=str(n))[0] for n in range(6000))
+    for index, weight in enumerate(weights):
+        assert first[index] / 6000 == pytest.approx(weight / 10, abs=0.025)
+
+
+def test_a_low_temperature_sharpens_the_draw() -> None:
+    firsts = [draw([2.0, 1.0], 1, seed=str(n), temperature=0.2)[0] for n in range(500)]
+    assert firsts.count(0) > 450
+
+
+def entry(path: bytes, **changes: Any) -> Entry:
+    values: dict[str, Any] = {
+        "item_id": 1, "title": "T", "artist": "A", "duration": 61.4, "size": 1, "path": path,
+        "why": "",
+    }  # fmt: skip
+    return Entry(**(values | changes))
+
+
+def test_a_playlist_file_names_its_tracks_relative_to_itself(tmp_path: Path) -> None:
+    target = tmp_path / "playlists"
+    target.mkdir()
+    path = bytes(tmp_path / "music" / "Ädagio 1.mp3")
+    content, left_out = render("Mine", [entry(path), entry(bytes(target / "#1.mp3"))], target)
+    assert content.decode().splitlines() == [
+        "#EXTM3U", "#ANAGNORISIS:Mine", "#PLAYLIST:Mine", "#EXTINF:61,A - T",
+        "../music/Ädagio 1.mp3", "#EXTINF:61,A - T", "./#1.mp3",
+    ]  # fmt: skip
+    assert left_out == []
+
+
+def test_odd_names_keep_their_bytes_and_a_line_break_is_left_out(tmp_path: Path) -> None:
+    odd, broken = bytes(tmp_path) + b"/\xff\xfe.mp3", bytes(tmp_path) + b"/a\nb.mp3"
+    content, left_out = render("Mine", [entry(odd), entry(broken, title="x\ny")], tmp_path)
+    assert paths_in(content) == [b"\xff\xfe.mp3"]
+    assert [e.path for e in left_out] == [broken]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("Radio/One", "Radio_One.m3u8"), ("..", "playlist.m3u8"), ("ä" * 300, "ä" * 100 + ".m3u8"),
+     ("a\x00b", "a_b.m3u8"), (".hidden", "hidden.m3u8")],
+)  # fmt: skip
+def test_a_file_is_named_after_its_playlist_whatever_that_is_called(name: str, file: str) -> None:
+    assert file_name(name) == file
+
+
+@pytest.fixture
+def household(household: Household) -> Household:
+    household.folder("music")
+    return household
+
+
+async def seeded(household: Household, services: Services, count: int = 6) -> list[Path]:
+    """Make tracks and take them in."""
+    paths = [household.folder("music") / f"{n:02}.mp3" for n in range(count)]
+    for n, path in enumerate(paths):
+        make_audio(path, seconds=0.3, frequency=200 + 20 * n, title=f"Track {n}",
+                   genre="Opera" if n % 2 else "Techno")  # fmt: skip
+    await run_step(services, "sync")
+    return paths
+
+
+async def write(services: Services, **playlist: Any) -> Receipt:
+    (receipt,) = await reconcile(
+        services.database, services.settings, PlaylistSettings(**playlist), DAY
+    )
+    return receipt
+
+
+async def test_the_best_predicted_and_unrated_come_first(household: Household) -> None:
+    async with household.open() as services:
+        paths = await seeded(household, services, count=14)
+        for n, path in enumerate(paths[:-4]):
+            await rate_path(services, path, 9 if n % 2 else 2)
+        await run_steps(services, "describe", "embed", "train", "score")
+        receipt = await write(services, name="Best", limit="2 tracks", untrusted=True)
+        assert receipt.state == "written"
+        operas = {bytes(path) for path in (paths[11], paths[13])}
+        assert {entry.path for entry in receipt.entries} == operas
+        assert all("predicted" in entry.why for entry in receipt.entries)
+        target = Path(receipt.target)
+        found = {os.path.realpath(bytes(target.parent) + b"/" + path)
+                 for path in paths_in(target.read_bytes())}  # fmt: skip
+        assert found == operas
+
+
+async def test_an_unchanged_list_is_not_written_again(household: Household) -> None:
+    async with household.open() as services:
+        await seeded(household, services)
+        playlist = {"name": "Radio", "order": "radio", "limit": "5 tracks"}
+        first = await write(services, **playlist)
+        before = Path(first.target).stat()
+        second = await write(services, **playlist)
+        after = Path(first.target).stat()
+        assert second.state == "unchanged"
+        assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+        async with services.database.read() as session:
+            editions = (await session.scalars(select(PlaylistWrite))).all()
+        assert len(editions) == 1
+        assert editions[0].item_ids == [entry.item_id for entry in first.entries]
+
+
+async def test_another_day_brings_another_programme(household: Household) -> None:
+    async with household.open() as services:
+        await seeded(household, services)
+        playlist = PlaylistSettings(name="Radio", order="radio", limit="5 tracks")
+        days = [
+            (await preview(services.database, services.settings, playlist, DAY + timedelta(n)))[0]
+            for n in range(3)
+        ]
+        orders = [[entry.item_id for entry in receipt.entries] for receipt in days]
+        assert len({tuple(order) for order in orders}) == 3
+        assert not Path(days[0].target).exists()
+
+
+async def test_a_list_is_as_long_as_its_limit_says(household: Household) -> None:
+    async with household.open() as services:
+        await seeded(household, services)
+        by_time = await write(services, name="Time", order="radio", limit="0.03 min")
+        length = sum(entry.duration or 0 for entry in by_time.entries)
+        assert 1.2 < length <= 1.8
+        by_size = await write(services, name="Size", order="radio", limit="0.05 MB")
+        assert 0 < sum(entry.size for entry in by_size.entries) <= 50_000
+
+
+async def test_untrusted_predictions_make_no_list_unless_told_to(household: Household) -> None:
+    async with household.open() as services:
+        receipt = await write(services, name="Best")
+        assert receipt.state == "abstained"
+        assert "rate at least 10" in receipt.message
+        assert not Path(receipt.target).exists()
+
+
+async def test_someone_elses_file_is_left_alone(household: Household) -> None:
+    async with household.open() as services:
+        await seeded(household, services)
+        target = household.data_dir / "playlists" / "Radio.m3u8"
+        target.parent.mkdir()
+        target.write_text("#EXTM3U\nmine.mp3\n")
+        receipt = await write(services, name="Radio", order="radio")
+        assert receipt.state == "failed"
+        assert "not written by Anagnorisis" in receipt.message
+        assert target.read_text() == "#EXTM3U\nmine.mp3\n"
+
+
+async def test_a_deleted_list_stays_deleted_until_it_is_asked_for(household: Household) -> None:
+    async with household.open() as services:
+        await seeded(household, services)
+        playlist = PlaylistSettings(name="Radio", order="radio")
+        receipt = await write(services, name="Radio", order="radio")
+        Path(receipt.target).unlink()
+        assert (await write(services, name="Radio", order="radio")).state == "deleted"
+        (revived,) = await reconcile(
+            services.database, services.settings, playlist, DAY, revive=True
+        )
+        assert revived.state == "written"
+
+
+async def test_a_folder_that_cannot_be_written_is_said_so(
+    household: Household, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    async with household.open() as services:
+        await seeded(household, services)
+        receipt = await write(services, name="Radio", order="radio", write_to=(blocked,))
+        assert receipt.state == "failed"
+        assert str(blocked) in receipt.message
+
+
+async def test_skips_and_plays_change_the_programme(household: Household) -> None:
+    async with household.open() as services:
+        paths = await seeded(household, services, count=12)
+        item = await item_at(services, paths[1])
+        for n in range(30):
+            await record_play(
+                services.database, 1, item, source="web", event_key=str(n), outcome="skipped",
+                played_at=NOON + timedelta(minutes=n), position=2, duration=60,
+            )  # fmt: skip
+        playlist = PlaylistSettings(
+            name="Radio", order="radio", limit="1 track".replace("track", "tracks")
+        )
+        firsts = [
+            (await preview(services.database, services.settings, playlist, DAY + timedelta(n)))[0]
+            for n in range(40)
+        ]
+        assert item not in {receipt.entries[0].item_id for receipt in firsts}
+
+
+async def test_the_step_writes_the_lists_of_the_settings(tmp_path: Path) -> None:
+    lists = (
+        PlaylistSettings(name="Radio", order="radio", limit="3 tracks"),
+        PlaylistSettings(name="Best", limit="3 tracks"),
+    )
+    household = Household(tmp_path, playlists=lists)
+    household.folder("music")
+    async with household.open() as services:
+        await seeded(household, services)
+        best = "Best: abstained, There are no predictions yet; rate at least 10 items."
+        line = await run_step(services, "playlists")
+        assert line == f"Radio: written, 3 entries; {best}"
+        line = await run_step(services, "playlists")
+        assert line == f"Radio: unchanged, as it is; {best}"
+
+
+async def test_real_tracks_play_from_the_list(household: Household, shared_media: Path) -> None:
+    shutil.copytree(shared_media / "music" / "Wesnoth", household.folder("music") / "Wesnoth")
+    async with household.open() as services:
+        await run_steps(services, "sync")
+        receipt = await write(services, name="Radio", order="radio", limit="6 tracks")
+        assert len(receipt.entries) == 6
+        folder = bytes(Path(receipt.target).parent)
+        for path in paths_in(Path(receipt.target).read_bytes()):
+            assert Path(os.fsdecode(folder + b"/" + path)).is_file()
