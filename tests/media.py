@@ -215,7 +215,7 @@ def tag_picture(
 ) -> None:
     """Write metadata by exiv2's names, such as Exif.Image.Artist or Xmp.dc.subject, in place.
 
-    Only formats that exiv2 can write: not heic, avif, gif and bmp.
+    A list becomes an XMP array. Only formats that exiv2 can write: not heic, avif, gif and bmp.
     """
     with open(path, "rb") as file:  # noqa: PTH123
         image = exiv2.ImageFactory.open(file.read())
@@ -224,7 +224,7 @@ def tag_picture(
         (image.exifData(), exif), (image.xmpData(), xmp), (image.iptcData(), iptc),
     ):  # fmt: skip
         for key, value in (values or {}).items():
-            metadata[key] = value
+            metadata[key] = exiv2.XmpArrayValue(value) if isinstance(value, list) else value
     image.writeMetadata()
     source = image.io()
     source.open()

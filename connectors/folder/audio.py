@@ -13,6 +13,7 @@ from connectors.folder.bounds import MOST, Reading, first_number, year_of
 from connectors.folder.containers import (
     check_can_decode,
     check_is_whole,
+    find_stream,
     is_cover,
     open_container,
     seconds_of,
@@ -28,9 +29,7 @@ def read_audio(file: BinaryIO, size: int) -> tuple[Reading, str]:
     check_is_whole(file, size)
     audio = _open_with_mutagen(file)
     with open_container(file, "sound") as container:
-        stream = next(iter(container.streams.audio), None)
-        if stream is None:
-            raise UnreadableFile("has no sound in it")
+        stream = find_stream(container, "audio")
         length = seconds_of(container, stream)
         if audio is None:
             check_can_decode(container, stream)

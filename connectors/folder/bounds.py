@@ -75,9 +75,14 @@ def bounded(values: dict[str, Any]) -> Metadata:
 
 
 def clip(value: object, limit: int = SHORT) -> str:
-    """Return text without control characters and lone surrogates, of at most `limit` letters."""
+    """Return text without control characters and lone surrogates, of at most `limit` letters.
+
+    Short texts are one line.
+    """
     text = _CONTROLS.sub(" ", str(value)[: limit * 2].replace("\r\n", "\n"))
     text = text.encode("utf-8", "replace").decode().strip()
+    if limit <= SHORT:
+        text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 

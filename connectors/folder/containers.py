@@ -59,6 +59,17 @@ def check_can_decode(container: Any, stream: Any) -> None:
     raise UnreadableFile(f"has no {stream.type} in it that can be decoded")
 
 
+def find_stream(container: Any, what: str) -> Any:
+    """Return the first stream of "audio" or "video" that is no cover. Raises UnreadableFile."""
+    streams = [s for s in container.streams if s.type == what and not is_cover(s)]
+    known = [stream for stream in streams if stream.codec_context is not None]
+    if not known:
+        raise UnreadableFile(
+            f"has {what} of an unknown sort" if streams else f"has no {what} in it"
+        )
+    return known[0]
+
+
 def is_cover(stream: Any) -> bool:
     """Tell whether a stream is a picture that is attached to the media."""
     return bool(stream.disposition & av.stream.Disposition.attached_pic)

@@ -1,7 +1,9 @@
 """Reads texts: who wrote them, and what they are called."""
 
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -103,6 +105,8 @@ def open_archive(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
             yield archive
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, OSError) as error:
         raise UnreadableFile(f"is damaged or cut short ({error})") from error
+    except (zlib.error, lzma.LZMAError) as error:
+        raise UnreadableFile(f"is damaged ({error})") from error
     except (NotImplementedError, RuntimeError, ValueError, KeyError, IndexError) as error:
         raise UnreadableFile(f"is packed in a way that cannot be read ({error})") from error
 

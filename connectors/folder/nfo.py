@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from connectors.base import UnreadableFile
 from connectors.folder import ratings
 from connectors.folder.bounds import MOST, number, year_of
 from connectors.folder.plaintext import decode
@@ -67,7 +68,7 @@ def _elements(content: bytes) -> list[Element]:
     """Return the root elements; none where there is no XML that can be mended."""
     try:
         text = _text_of(content)
-    except (ValueError, LookupError):
+    except (UnreadableFile, ValueError, LookupError):
         return []
     text = _DECLARATION.sub("", text)
     ends = [text.rfind(f"</{root}>") + len(root) + 3 for root in _ROOTS if f"</{root}>" in text]

@@ -9,9 +9,14 @@ from typing import Any
 
 from connectors.folder.bounds import number
 
-_POPM_POINTS = ((0, 0.0), (1, 2.0), (64, 4.0), (128, 6.0), (196, 8.0), (255, 10.0))
-"""Windows and most players write 1, 64, 128, 196, 255 for one to five stars; between them players
-use half stars, which interpolation meets within half a point."""
+_POPM_POINTS = (
+    (1, 2.0), (54, 3.0), (64, 4.0), (118, 5.0), (128, 6.0), (186, 7.0), (196, 8.0), (242, 9.0),
+    (255, 10.0),
+)  # fmt: skip
+"""Windows and most players write 1, 64, 128, 196, 255 for one to five stars; MediaMonkey and
+MusicBee write 54, 118, 186, 242 for the halves between, and 13 for half a star."""
+
+_POPM_HALF_A_STAR = 13
 
 _WINDOWS_STARS = ((0, 0.0), (1, 2.0), (25, 4.0), (50, 6.0), (75, 8.0), (99, 10.0))
 
@@ -25,7 +30,12 @@ def from_popm(frames: Iterable[tuple[str, int]]) -> float | None:
     """
     known = [(who.lower(), value) for who, value in frames if 0 < value <= 255]
     known.sort(key=lambda frame: not frame[0].startswith(_OWN_RATERS))
-    return _interpolate(known[0][1], _POPM_POINTS) if known else None
+    if not known:
+        return None
+    who, value = known[0]
+    if who.startswith("quodlibet"):
+        return round(value / 25.5, 2)
+    return 1.0 if value == _POPM_HALF_A_STAR else _interpolate(value, _POPM_POINTS)
 
 
 def from_shared_user_rating(value: object) -> float | None:

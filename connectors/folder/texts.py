@@ -22,7 +22,7 @@ LIMIT = 65_536
 HEAD = 48 * 1024
 """Characters of the beginning, taken whole."""
 
-MOST_BYTES = 4 << 20
+MOST_BYTES = 2 << 20
 """Bytes read of a plain text or page."""
 
 MOST_PAGES = 200

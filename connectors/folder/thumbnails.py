@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from connectors.base import Kind, UnreadableFile
-from connectors.folder.containers import is_cover, open_container
+from connectors.folder.containers import find_stream, is_cover, open_container
 from connectors.folder.decoding import MOST_PIXELS, open_picture, shrink
 from connectors.folder.documents import open_pdf
 from connectors.folder.formats import extension_of
@@ -86,9 +86,7 @@ def _video_frame(file: BinaryIO, size: int) -> Image.Image | None:
     """Return the frame at a tenth of the length, or the first that can be decoded."""
     for share in (0.1, 0.0):
         with suppress(UnreadableFile), open_container(file, "video") as container:
-            stream = next((s for s in container.streams.video if not is_cover(s)), None)
-            if stream is None:
-                return None
+            stream = find_stream(container, "video")
             if share and container.duration:
                 container.seek(int(container.duration * share))
             if frame := _decode_one(container, stream):

@@ -2,9 +2,8 @@
 
 from typing import Any, BinaryIO
 
-from connectors.base import UnreadableFile
 from connectors.folder.bounds import Reading, first_number, year_of
-from connectors.folder.containers import check_is_whole, is_cover, open_container, seconds_of
+from connectors.folder.containers import check_is_whole, find_stream, open_container, seconds_of
 from connectors.folder.hashing import packets_hash
 
 
@@ -12,9 +11,7 @@ def read_video(file: BinaryIO, size: int) -> tuple[Reading, str]:
     """Read metadata and content hash. Raises UnreadableFile."""
     check_is_whole(file, size)
     with open_container(file, "video") as container:
-        stream = next((s for s in container.streams.video if not is_cover(s)), None)
-        if stream is None:
-            raise UnreadableFile("has no video in it")
+        stream = find_stream(container, "video")
         languages = _languages(container.streams)
         seconds = container.duration / 1e6 if container.duration else None
         size_values = {
