@@ -17,7 +17,7 @@ from ml.taste_kernel import TasteSettings, prior_mean
 
 Doubles = npt.NDArray[np.float64]
 
-MOST_RATINGS = 512
+MOST_RATINGS = 384
 """Hyperparameters need no more; a step of the search costs the cube of this."""
 STEPS = (4.0, 2.0, 2.0)
 """Factors by which the search multiplies and divides a weight, one sweep each."""
