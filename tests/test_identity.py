@@ -4,6 +4,7 @@ import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -203,7 +204,7 @@ async def test_one_recording_on_two_albums_is_one_item_by_its_provider_id_and_le
     household: Household,
 ) -> None:
     folder = household.folder("music")
-    identity = {"musicbrainz_trackid": "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"}
+    identity: dict[str, Any] = {"musicbrainz_trackid": "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"}
     make_audio(folder / "a.flac", seconds=2, title="Song", **identity)
     make_audio(folder / "b.ogg", seconds=2, title="Song", **identity)
     make_audio(folder / "c.ogg", seconds=5, title="Song (long)", **identity)

@@ -156,13 +156,15 @@ class Runner:
             )  # fmt: skip
 
     async def _watch_cancellations(self) -> None:
+        told: set[int] = set()
         while True:
             await asyncio.sleep(POLL_SECONDS / 4)
             if not self._tasks:
                 continue
-            for run_id in await _persist(self._find_cancelled):
+            for run_id in await _persist(self._find_cancelled) - told:
                 if run_id in self._tasks:
                     self._tasks[run_id].cancel()
+                    told.add(run_id)
 
     async def _find_cancelled(self) -> set[int]:
         async with self._services.database.read() as session:

@@ -46,6 +46,7 @@ class Worker:
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._log_task: asyncio.Task[None] | None = None
+        self._dying: set[asyncio.Future[Any]] = set()
         self._idle: asyncio.TimerHandle | None = None
         self._last_id = 0
         self._last_words = ""
@@ -84,7 +85,11 @@ class Worker:
         )  # fmt: skip
         self._last_words = ""
         self._log_task = asyncio.create_task(self._log_errors(self._process))
-        await self._ask("start", self._options, None)
+        try:
+            await self._ask("start", self._options, None)
+        except WorkerFailed:
+            await self._end()
+            raise
 
     async def _ask(self, operation: str, arguments: tuple[Any, ...], timeout: float | None) -> Any:
         task = asyncio.ensure_future(self._exchange(operation, arguments))
@@ -96,11 +101,14 @@ class Worker:
             task.exception()  # WorkerDied, told below
             raise WorkerDied(f"{self.name} took longer than {timeout:.0f} s") from None
         except asyncio.CancelledError:
-            done, _ = await asyncio.wait([task], timeout=GRACE_SECONDS)
-            if not done:
-                await self._end()
-                await asyncio.wait([task])
-            task.exception()
+            try:
+                await asyncio.wait([task], timeout=GRACE_SECONDS)
+            finally:  # a second cancellation does not wait
+                if task.done():
+                    task.exception()
+                else:
+                    self._kill()
+                    task.add_done_callback(asyncio.Task.exception)
             raise
 
     async def _exchange(self, operation: str, arguments: tuple[Any, ...]) -> Any:
@@ -129,11 +137,10 @@ class Worker:
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), GRACE_SECONDS)
         status = process.returncode
-        await self._end()
+        if self._process is process:  # else it was ended on purpose, and another may be at work
+            await self._end()
         how = f"was killed ({signal.Signals(-status).name})" if status and status < 0 else "ended"
-        return (
-            f"{self.name} {how}: {self._last_words}" if self._last_words else f"{self.name} {how}"
-        )
+        return f"{self.name} {how}: {self._last_words}".removesuffix(": ")
 
     def _end_if_idle(self) -> None:
         if not self._turn.locked() and self._process and self._process.returncode is None:
@@ -141,15 +148,22 @@ class Worker:
             self._process.terminate()
 
     async def _end(self) -> None:
+        self._kill()
+        if self._dying:
+            await asyncio.wait(self._dying)
+
+    def _kill(self) -> None:
+        """End the process at once: it holds nothing that needs saving."""
         process, self._process = self._process, None
         if process is None:
             return
         if process.returncode is None:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # it holds nothing that needs saving
-        await process.wait()
-        if self._log_task:
-            await asyncio.wait([self._log_task])
+                os.killpg(process.pid, signal.SIGKILL)
+        for ending in (asyncio.ensure_future(process.wait()), self._log_task):
+            if ending:
+                self._dying.add(ending)
+                ending.add_done_callback(self._dying.discard)
 
     async def _log_errors(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr
