@@ -75,15 +75,17 @@ def bounded(values: dict[str, Any]) -> Metadata:
 
 
 def clip(value: object, limit: int = SHORT) -> str:
-    """Return text without control characters and lone surrogates, of at most `limit` letters.
-
-    Short texts are one line.
-    """
-    text = _CONTROLS.sub(" ", str(value)[: limit * 2].replace("\r\n", "\n"))
-    text = text.encode("utf-8", "replace").decode().strip()
+    """Return clean text of at most `limit` letters; what is short is one line."""
+    text = clean(str(value)[: limit * 2])
     if limit <= SHORT:
         text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def clean(text: str) -> str:
+    """Return text without control characters and lone surrogates."""
+    text = _CONTROLS.sub(" ", text.replace("\r\n", "\n"))
+    return text.encode("utf-8", "replace").decode().strip()
 
 
 def clip_list(values: Iterable[object]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 from docx.opc.exceptions import PackageNotFoundError
 
 from connectors.base import UnreadableFile
-from connectors.folder.bounds import clip
+from connectors.folder.bounds import clean
 from connectors.folder.documents import open_archive, open_package, open_pdf, read_part
 from connectors.folder.formats import extension_of
 from connectors.folder.plaintext import decode
@@ -56,7 +56,7 @@ def read_text(path: bytes) -> str:
 
 def sample(text: str) -> str:
     """Keep the beginning and evenly spread paragraphs of the rest, within `LIMIT`."""
-    text = clip(text, len(text) + 1)
+    text = clean(text)
     if len(text) <= LIMIT:
         return text
     head, rest = text[:HEAD], text[HEAD:]
@@ -68,10 +68,10 @@ def sample(text: str) -> str:
 
 
 def spread(entries: Sequence[Any], count: int) -> list[Any]:
-    """Return `count` evenly spread entries, or all where there are fewer."""
+    """Return `count` evenly spread entries, the last among them, or all where there are fewer."""
     if len(entries) <= count:
         return list(entries)
-    return [entries[index * len(entries) // count] for index in range(count)]
+    return [entries[(index + 1) * len(entries) // count - 1] for index in range(count)]
 
 
 def _strip_html(text: str) -> str:
