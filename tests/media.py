@@ -35,7 +35,7 @@ AUDIO_FORMATS = {
 }  # fmt: skip
 """Extension to container and codec."""
 
-UNTAGGED_AUDIO = ("aac", "mka", "wv")
+UNTAGGED_AUDIO = ("aac", "mka")
 """Formats whose tags `make_audio` leaves empty."""
 
 VIDEO_FORMATS = {

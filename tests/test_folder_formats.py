@@ -78,6 +78,17 @@ def test_sound_without_tags_is_called_by_its_file(tmp_path: Path, extension: str
     assert found.duration == pytest.approx(1.0, abs=0.1)
 
 
+def test_the_camera_says_when_a_clip_was_taken(tmp_path: Path) -> None:
+    when: dict[str, Any] = {"creation_time": "2019-07-04T10:00:00Z"}
+    media.make_video(tmp_path / "a.mov", **when, make="Nikon", model="Z6")
+    media.make_video(tmp_path / "The Third Man (1949).mov", **when)
+    clip = read(tmp_path, "videos", "a.mov").metadata
+    film = read(tmp_path, "videos", "The Third Man (1949).mov").metadata
+    assert (clip.year, film.year) == (2019, 1949)
+    assert clip.extra["Taken"] == "2019-07-04"
+    assert "Taken" not in film.extra
+
+
 def test_sound_under_a_wrong_extension_is_read_for_what_it_is(tmp_path: Path) -> None:
     media.make_audio(tmp_path / "made" / "a.flac", title="Really FLAC")
     (tmp_path / "made" / "a.flac").rename(tmp_path / "a.mp3")

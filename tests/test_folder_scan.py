@@ -161,6 +161,8 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
         (["**/live/*.mp3"], ["A/b.mp3", "A/demo.mp3"]),
         (["*.mp3", "!b.mp3"], ["A/b.mp3"]),
         (["[cd].mp3", "# no comment", "", "?.mp3 "], ["A/demo.mp3"]),
+        (["*e*o*.mp3", "A/liv*/**"], ["A/b.mp3", "B/live/d.mp3"]),
+        (["l?ve", "**/d*"], ["A/b.mp3"]),
         (["[!cd].mp3", "[broken"], ["A/demo.mp3", "A/live/c.mp3", "B/live/d.mp3"]),
     ],
 )
@@ -170,6 +172,14 @@ def test_patterns_leave_out_as_in_gitignore(
     for name in ("A/b.mp3", "A/demo.mp3", "A/live/c.mp3", "B/live/d.mp3"):
         touch(tmp_path / name)
     assert new_paths(tmp_path, ignore=patterns) == [name.encode() for name in left]
+
+
+def test_patterns_of_many_stars_end_soon(tmp_path: Path) -> None:
+    name = "a" * 200 + ".mp3"
+    touch(tmp_path / name)
+    ignore = ["*a" * 60 + "b", "**/" * 30 + "b", "a*" * 60 + ".mp4"]
+    assert new_paths(tmp_path, ignore=ignore) == [name.encode()]
+    assert new_paths(tmp_path, ignore=["*a" * 60 + "*.mp3"]) == []
 
 
 def test_an_ignore_file_holds_for_its_folder_and_below(tmp_path: Path) -> None:

@@ -75,7 +75,10 @@ def is_cover(stream: Any) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-_FIRST_BOX_TYPES = frozenset((b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"))
+_BOXES = frozenset(
+    (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"moof", b"mfra", b"sidx",
+     b"meta", b"uuid", b"styp", b"udta")
+)  # fmt: skip
 
 
 def check_is_whole(file: BinaryIO, size: int) -> None:
@@ -85,8 +88,8 @@ def check_is_whole(file: BinaryIO, size: int) -> None:
         file.seek(position)
         head = file.read(16)
         length = int.from_bytes(head[:4], "big")
-        if head[4:8] not in _FIRST_BOX_TYPES and position == 0:
-            return  # another sort of container
+        if head[4:8] not in _BOXES:
+            return  # another sort of container, or something that was hung on at the end
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
         if length < 8:  # 0: up to the end of the file

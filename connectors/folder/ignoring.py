@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 LONGEST_FILE = 64 * 1024
 MOST_PATTERNS = 1000
+MOST_DOUBLE_STARS = 4
+"""In a pattern; each multiplies the time that a path can take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ def parse_pattern(line: bytes) -> _Pattern | None:
     text = line[1:] if takes_back else line
     folders_only = text.endswith(b"/")
     text = text.rstrip(b"/")
+    if text.count(b"**") > MOST_DOUBLE_STARS:
+        return None
     tied = b"/" in text
     body = _translate(text.lstrip(b"/"))
     try:
@@ -74,17 +78,38 @@ _TOKENS = re.compile(rb"\*\*+/|/\*\*+$|\*\*+|\*|\?|\[!?\]?[^\]]*\]|\\.|.", re.DO
 
 
 def _translate(text: bytes) -> bytes:
-    """Turn a pattern into a regular expression."""
-    return b"".join(_translate_token(token) for token in _TOKENS.findall(text))
+    """Turn a pattern into a regular expression.
+
+    A star that is followed by another takes the first place where what stands between them fits,
+    and never comes back to it (an atomic group), as in Python's fnmatch: many stars would take
+    for ever otherwise.
+    """
+    parts = [[b"", b""]]  # a wildcard, and what follows up to the next
+    for token in _TOKENS.findall(text):
+        if token.startswith((b"*", b"/*")):
+            parts.append([token, b""])
+        else:
+            parts[-1][1] += _translate_token(token)
+    regex = b""
+    for (wildcard, fixed), (following, _) in zip(parts, [*parts[1:], [b"", b""]], strict=True):
+        if wildcard == following == b"*":
+            regex += b"(?>[^/]*?%b)" % fixed
+        else:
+            regex += _translate_wildcard(wildcard) + fixed
+    return regex
+
+
+def _translate_wildcard(token: bytes) -> bytes:
+    if token in (b"", b"*"):
+        return b"[^/]*" if token else b""
+    if token.startswith(b"/"):
+        return b"/.*"
+    return b"(?:.*/)?" if token.endswith(b"/") else b".*"
 
 
 def _translate_token(token: bytes) -> bytes:
-    if token.startswith(b"**"):
-        return b"(?:.*/)?" if token.endswith(b"/") else b".*"
-    if token.startswith(b"/**"):
-        return b"/.*"
-    if token in (b"*", b"?"):
-        return b"[^/]*" if token == b"*" else b"[^/]"
+    if token == b"?":
+        return b"[^/]"
     if token.startswith(b"[") and len(token) > 2:
         inside = token[1:-1].replace(b"\\", rb"\\").replace(b"[", rb"\[")
         return b"[" + (b"^" + inside[1:] if inside.startswith(b"!") else inside) + b"]"

@@ -147,10 +147,10 @@ def _chapter_names(path: str, package: Any) -> Iterator[str]:
 def _read_docx(file: BinaryIO) -> str:
     with open_archive(file) as archive:
         read_part(archive, "word/document.xml")  # checks its size
-    file.seek(0)
-    try:
-        document = docx.Document(file)
-        paragraphs = [paragraph.text for paragraph in document.paragraphs]
-    except (PackageNotFoundError, SyntaxError, KeyError, ValueError, OSError) as error:
-        raise UnreadableFile(f"is not a document that can be read ({error})") from error
+        file.seek(0)
+        try:
+            document = docx.Document(file)
+            paragraphs = [paragraph.text for paragraph in document.paragraphs]
+        except (PackageNotFoundError, SyntaxError, AttributeError, TypeError) as error:
+            raise UnreadableFile(f"is not a document that can be read ({error})") from error
     return "\n\n".join(text for text in paragraphs if text.strip())

@@ -54,6 +54,10 @@ def _metadata(tags: dict[str, str]) -> dict[str, Any]:
         return [part.strip() for text in texts for part in text.replace("/", ";").split(";")]
 
     camera = first("model", "com.apple.quicktime.model")
+    position = first("location", "com.apple.quicktime.location.iso6709")
+    # When a film was encoded says nothing; when a camera wrote the file does.
+    taken = first("creation_time", "com.apple.quicktime.creationdate")[:10]
+    taken = taken if camera or position else ""
     return {
         "title": first("title"),
         "overview": first("synopsis", "description", "comment"),
@@ -65,13 +69,13 @@ def _metadata(tags: dict[str, str]) -> dict[str, Any]:
         "series": first("show"),
         "season": first_number(first("season_number")),
         "episode": first_number(first("episode_sort")),
-        "year": year_of(first("date", "year", "creation_time")),
+        "year": year_of(first("date", "year") or taken),
         "extra": {
             label: text
             for label, text in (
                 ("Camera", camera),
-                ("Position", first("location", "com.apple.quicktime.location.iso6709")),
-                ("Taken", first("creation_time", "com.apple.quicktime.creationdate")[:10]),
+                ("Position", position),
+                ("Taken", taken),
             )
             if text
         },

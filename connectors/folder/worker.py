@@ -5,10 +5,12 @@ fingerprint of the companions; paths are bytes.
 """
 
 import resource
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from connectors.base import Kind, UnreadableFile
+from connectors.folder.bounds import clip
 from connectors.folder.reading import StillGrowing, read_file
 from connectors.folder.scan import Found, Row, Scan
 from connectors.folder.texts import read_text
@@ -66,17 +68,13 @@ class FolderWorker:
 
     def read_text(self, root: bytes, path: bytes) -> str:
         """Return the text of a text item, at most 65,536 characters. Raises UnreadableFile."""
-        try:
+        with _reasons():
             return read_text(b"%b/%b" % (root, path))
-        except MemoryError as error:
-            raise UnreadableFile("needs too much memory to read") from error
 
     def make_thumbnail(self, root: bytes, path: bytes, media: Kind, size: int, target: str) -> bool:
         """Write a WebP for a page; False where there is nothing to show. Raises UnreadableFile."""
-        try:
+        with _reasons():
             return make_thumbnail(b"%b/%b" % (root, path), media, size, target)
-        except MemoryError as error:
-            raise UnreadableFile("needs too much memory to show") from error
 
     @property
     def _current(self) -> Scan:
@@ -87,14 +85,23 @@ class FolderWorker:
 
 def _read(root: bytes, media: Kind, row: Any) -> dict[str, Any]:
     try:
-        return read_file(root, media, row).as_dict()
+        with _reasons():
+            return read_file(root, media, row).as_dict()
     except StillGrowing:
         return {"path": row[0], "growing": True}
     except UnreadableFile as error:
-        reason = str(error)
-    except MemoryError:
-        reason = "needs too much memory to read"
-    except RecursionError:
-        reason = "is nested too deeply"
-    facts = dict(zip(("path", "size", "mtime_ns", "companions"), row, strict=True))
-    return {**facts, "unreadable": reason}
+        facts = dict(zip(("path", "size", "mtime_ns", "companions"), row, strict=True))
+        return {**facts, "unreadable": str(error)}
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Make every failure of a file a short, clean reason: libraries quote what they choked on."""
+    try:
+        yield
+    except UnreadableFile as error:
+        raise UnreadableFile(clip(error)) from error
+    except MemoryError as error:
+        raise UnreadableFile("needs too much memory to read") from error
+    except RecursionError as error:
+        raise UnreadableFile("is nested too deeply") from error
