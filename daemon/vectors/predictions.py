@@ -20,6 +20,7 @@ from daemon.store.models import (
     ItemVector,
     Prediction,
     PredictionState,
+    Rating,
     RatingEvent,
     TasteModel,
     now,
@@ -62,10 +63,15 @@ class Predictions:
             task.add_done_callback(lambda _: self._tasks.pop(profile_id))
 
     async def settle(self, profile_id: int, timeout: float = 3.0) -> bool:
-        """Wait until what was asked for is stored; False if that takes longer than `timeout`."""
-        task = self._tasks.get(profile_id)
-        if task is None:
-            return True
+        """Wait until the predictions are those of the present ratings, wherever they were given.
+
+        False if that takes longer than `timeout`; what is stored then is a moment old.
+        """
+        if profile_id not in self._tasks:
+            if await self._is_fresh(profile_id):
+                return True
+            self.request(profile_id)
+        task = self._tasks[profile_id]
         done, _ = await asyncio.wait([task], timeout=timeout)
         return bool(done)
 
@@ -83,7 +89,8 @@ class Predictions:
             if state and state.fingerprint == fingerprint:
                 return "nothing new"
             if space is None or len(ratings) < MINIMUM_RATINGS:
-                await self._forget(profile_id)
+                if state:
+                    await self._forget(profile_id)
                 missing = MINIMUM_RATINGS - len(ratings)
                 return f"{missing} more ratings needed" if space and missing > 0 else "no vectors"
             await self._index.refresh()
@@ -129,6 +136,18 @@ class Predictions:
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _is_fresh(self, profile_id: int) -> bool:
+        space = await self._index.text_space()
+        async with self._database.read() as session:
+            state = await session.get(PredictionState, profile_id)
+            fingerprint = await _fingerprint(session, profile_id, space)
+            given = await session.scalar(
+                select(func.count()).where(Rating.profile_id == profile_id)
+            )
+        if state is None:
+            return space is None or (given or 0) < MINIMUM_RATINGS
+        return state.fingerprint == fingerprint
 
     async def _keep_refreshing(self, profile_id: int) -> None:
         while profile_id in self._asked:
