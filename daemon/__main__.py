@@ -8,13 +8,14 @@ import os
 import sys
 from pathlib import Path
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from connectors.base import ConnectorError
 from daemon.commands import MODULES
-from daemon.commands.command import FAILED, MISUSED, BadUsage, CommandFailed, add_common
+from daemon.commands.command import DONE, FAILED, MISUSED, BadUsage, CommandFailed, add_common
 from daemon.lock import Taken
-from daemon.settings import PREFIX, Settings, SettingsError, load_settings
+from daemon.options import SettingsError
+from daemon.settings import Settings, load_settings, log_level
 from daemon.store.journal import JournalError
 from daemon.store.migrate import NewerDatabase
 
@@ -24,32 +25,36 @@ LOG_BYTES = 5_000_000
 def main(words: list[str] | None = None) -> int:
     """Carry out what was typed; return the exit status."""
     arguments = _parser().parse_args(words)
-    try:
-        settings = load_settings(os.environ, config=arguments.config, data_dir=arguments.data_dir)
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return MISUSED
     is_daemon = arguments.verb in (None, "serve")
     try:
-        _start_log(settings, is_daemon=is_daemon)
+        settings = load_settings(os.environ, config=arguments.config, data_dir=arguments.data_dir)
+        level = log_level(os.environ, "INFO" if is_daemon else "WARNING")
+        _start_log(settings, level, is_daemon=is_daemon)
         status: int = asyncio.run(arguments.handler(settings, arguments))
+        sys.stdout.flush()
         return status
-    except BadUsage as error:
+    except (SettingsError, BadUsage) as error:
         print(error, file=sys.stderr)
         return MISUSED
-    except (
-        CommandFailed,
-        Taken,
-        NewerDatabase,
-        JournalError,
-        ConnectorError,
-    ) as error:
+    except BrokenPipeError:  # whoever read the answer has read enough
+        _drop_output()
+        return DONE
+    except (CommandFailed, Taken, NewerDatabase, JournalError, ConnectorError) as error:
         print(error, file=sys.stderr)
-    except (OperationalError, OSError) as error:
-        print(f"{settings.data_dir}: {_reason(error)}", file=sys.stderr)
+    except DBAPIError as error:
+        print(f"{settings.database_path}: {error.orig}", file=sys.stderr)
+    except OSError as error:
+        place = error.filename or settings.data_dir
+        print(f"{place}: {error.strerror or error}", file=sys.stderr)
+        _drop_output()
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
     return FAILED
+
+
+def _drop_output() -> None:
+    """Keep Python from failing once more at what could not be printed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,9 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _start_log(settings: Settings, *, is_daemon: bool) -> None:
+def _start_log(settings: Settings, level: int, *, is_daemon: bool) -> None:
     """Log to standard error; the daemon also to files in the data folder."""
-    level = os.environ.get(PREFIX + "LOG_LEVEL") or ("INFO" if is_daemon else "WARNING")
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if is_daemon:
         folder = Path(settings.data_dir / "logs")
@@ -77,15 +81,10 @@ def _start_log(settings: Settings, *, is_daemon: bool) -> None:
             )
         )
     logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(message)s", handlers=handlers
+        level=level, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers
     )
     for talkative in ("apscheduler", "alembic", "aiohttp.access", "watchfiles"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
-
-
-def _reason(error: Exception) -> str:
-    cause = getattr(error, "orig", None) or error
-    return str(getattr(cause, "strerror", None) or cause)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """Everything an operator can set, read once at start; the only reader of the environment."""
 
-import difflib
+import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
-from datetime import time, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
-import yaml
 from apscheduler.triggers.cron import CronTrigger
 from pydantic import (
     AfterValidator,
@@ -24,15 +23,14 @@ from pydantic import (
 
 from connectors import FolderSettings, SourceSettings
 from connectors.base import KINDS, Kind
+from daemon.options import SettingsError, explain, lay_over, read_file
 
 PREFIX = "ANAGNORISIS_"
 CONFIG_NAME = "config.yaml"
 OUTSIDE_THE_FILE = {"MEDIA", "DATA_DIR", "CONFIG", "LOG_LEVEL"}
 """Variables that say where things are, before there is any file to read."""
-
-
-class SettingsError(Exception):
-    """The settings are wrong; the message names the place and what would be right."""
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LONGEST_SECONDS = 365 * 86400
 
 
 def parse_duration(text: object) -> timedelta:
@@ -40,14 +38,16 @@ def parse_duration(text: object) -> timedelta:
     match = re.fullmatch(r"(\d+)\s*([smhd])", str(text))
     if not match:
         raise ValueError("should be a number and s, m, h or d, such as 15m")
-    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2]]
-    span = timedelta(**{unit: int(match[1])})
-    if not span:
-        raise ValueError("should be longer than nothing")
-    return span
+    seconds = int(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+    if not 0 < seconds <= LONGEST_SECONDS:
+        raise ValueError("should be longer than nothing and at most 365d")
+    return timedelta(seconds=seconds)
 
 
 def _cron(text: str) -> str:
+    weekdays = re.sub(r"[/#]\d+", "", "".join(text.split()[4:]))
+    if any(character.isdecimal() for character in weekdays):  # 0 is Sunday to cron, not to all
+        raise ValueError("should name its weekdays: 0 1 * * sun, not 0 1 * * 0")
     try:
         CronTrigger.from_crontab(text)
     except ValueError as error:
@@ -61,6 +61,12 @@ Cron = Annotated[str, AfterValidator(_cron)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_empty_for_default(cls, value: object) -> object:
+        """Let a section whose options are all commented out be there."""
+        return {} if value is None else value
 
 
 class ScheduleSettings(_Section):
@@ -94,7 +100,7 @@ def parse_window(text: str) -> tuple[time, time] | None:
     if not text:
         return None
     try:
-        start, end = (time.fromisoformat(part.strip()) for part in text.split("-"))
+        start, end = (datetime.strptime(p.strip(), "%H:%M").time() for p in text.split("-"))
     except ValueError:
         raise ValueError("should be two times of day, such as 01:00-06:30") from None
     if start == end:
@@ -133,6 +139,20 @@ def parse_limit(text: str) -> tuple[float, Literal["items", "seconds", "bytes"]]
     raise ValueError(f"should be in tracks, items, h, min, GB or MB, not {match[2]}")
 
 
+def _whole_path(path: Path) -> Path:
+    """Return the path with ~ written out; what it means must not hang on where one stands."""
+    try:
+        whole = path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path} cannot be told: {error}") from error
+    if not whole.is_absolute():
+        raise ValueError(f"should be a whole path that begins with /, not {str(path)!r}")
+    return whole
+
+
+WholePath = Annotated[Path, AfterValidator(_whole_path)]
+
+
 class PlaylistSettings(_Section):
     """One smart playlist."""
 
@@ -158,7 +178,7 @@ class PlaylistSettings(_Section):
     untrusted: bool = False
     """Whether to write it even while the predictions do not beat the person's mean."""
 
-    write_to: tuple[Path, ...] = ()
+    write_to: tuple[WholePath, ...] = ()
     """Folders for its M3U8 file; without any, `playlists` in the data folder."""
 
     @property
@@ -170,7 +190,7 @@ class PlaylistSettings(_Section):
 class WebSettings(_Section):
     """The pages and the API."""
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", min_length=1)
     """Address to listen on. Anywhere but loopback a password is asked for."""
 
     port: int = Field(default=5001, ge=0, le=65535)
@@ -183,6 +203,11 @@ class WebSettings(_Section):
     hosts: tuple[str, ...] = ()
     """Further names by which browsers reach this server, such as media.home.arpa. Addresses,
     localhost and the machine's own name always pass."""
+
+    @field_validator("password")
+    @classmethod
+    def _take_empty_for_none(cls, password: SecretStr | None) -> SecretStr | None:
+        return password if password and password.get_secret_value() else None
 
 
 class BackupSettings(_Section):
@@ -235,19 +260,26 @@ class Settings(_Section):
     def _check_profiles(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if not names or not all(name.strip() for name in names):
             raise ValueError("should name at least one person, and no one by an empty name")
+        _refuse_doubles(names)
         return names
 
-    @model_validator(mode="after")
-    def _check_names(self) -> "Settings":
-        for what, names in (
-            ("source", [source.name for source in self.sources or ()]),
-            ("playlist", [playlist.name for playlist in self.playlists]),
-            ("profile", list(self.profiles)),
-        ):
-            twice = {name for name in names if names.count(name) > 1}
-            if twice:
-                raise ValueError(f"the {what} name {min(twice)} is there twice")
-        return self
+    @field_validator("sources")
+    @classmethod
+    def _check_sources(
+        cls, sources: tuple[SourceSettings, ...] | None
+    ) -> tuple[SourceSettings, ...] | None:
+        _refuse_doubles(source.name for source in sources or ())
+        if not all(source.name.strip() for source in sources or ()):
+            raise ValueError("each should have a name that is not empty")
+        return sources and tuple(map(_with_whole_path, sources))
+
+    @field_validator("playlists")
+    @classmethod
+    def _check_playlists(
+        cls, playlists: tuple[PlaylistSettings, ...]
+    ) -> tuple[PlaylistSettings, ...]:
+        _refuse_doubles(playlist.name for playlist in playlists)
+        return playlists
 
     @property
     def database_path(self) -> Path:
@@ -260,25 +292,59 @@ class Settings(_Section):
         return self.sources or ()
 
 
+def _refuse_doubles(names: Iterable[str]) -> None:
+    known: set[str] = set()
+    for name in names:
+        if name in known:
+            raise ValueError(f"the name {name} is there twice")
+        known.add(name)
+
+
+def _with_whole_path(source: SourceSettings) -> SourceSettings:
+    try:
+        return source.model_copy(update={"path": _whole_path(source.path)})
+    except ValueError as error:
+        raise ValueError(f"the path of {source.name} {error}") from error
+
+
 def load_settings(
     environment: Mapping[str, str], *, config: Path | None = None, data_dir: Path | None = None
 ) -> Settings:
     """Read the file, lay the environment over it, and check all. Raises SettingsError."""
     data_dir = data_dir or Path(environment.get(PREFIX + "DATA_DIR") or "data")
     path = config or (Path(c) if (c := environment.get(PREFIX + "CONFIG")) else None)
-    if path and not path.is_file():
+    if path and not os.path.isfile(path):  # noqa: PTH113  # Path.is_file raises on odd names
         raise SettingsError(f"There is no settings file at {path}.")
-    path = path or data_dir / CONFIG_NAME
-    values, lines = _read_file(path) if path.is_file() else ({}, {})
-    origins = _lay_over(values, environment)
+    options = read_file(path or data_dir / CONFIG_NAME)
+    lay_over(options, _variables(environment), Settings)
+    if "data_dir" in options.values:
+        place = options.place_of(("data_dir",))
+        raise SettingsError(f"{place}is said by --data-dir or ANAGNORISIS_DATA_DIR.")
     try:
-        settings = Settings.model_validate({**values, "data_dir": data_dir.absolute()})
+        values = {**options.values, "data_dir": data_dir.absolute()}
+        settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(_explain(error, path, lines, origins)) from None
+        raise SettingsError(explain(error, options, Settings)) from None
     if settings.sources is None:
         media = Path(environment.get(PREFIX + "MEDIA") or "/mnt/media")
         settings = settings.model_copy(update={"sources": tuple(_conventional_sources(media))})
     return settings
+
+
+def log_level(environment: Mapping[str, str], default: str) -> int:
+    """Return the level that ANAGNORISIS_LOG_LEVEL names. Raises SettingsError."""
+    name = (environment.get(PREFIX + "LOG_LEVEL") or default).upper()
+    if name not in LOG_LEVELS:
+        raise SettingsError(f"{PREFIX}LOG_LEVEL: should be one of {', '.join(LOG_LEVELS)}.")
+    return logging.getLevelNamesMapping()[name]
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in OUTSIDE_THE_FILE
+    }
 
 
 def _conventional_sources(media: Path) -> Iterator[FolderSettings]:
@@ -294,125 +360,5 @@ def _conventional_sources(media: Path) -> Iterator[FolderSettings]:
             continue
         for entry in entries:
             if entry.is_dir():
-                name = os.fsencode(f"{kind}/{entry.name}").decode(errors="replace")
+                name = os.fsencode(f"{kind}/{entry.name}").decode(errors="backslashreplace")
                 yield FolderSettings(name=name, media=kind, path=entry.absolute())
-
-
-Lines = dict[tuple[str | int, ...], int]
-
-
-def _read_file(path: Path) -> tuple[dict[str, Any], Lines]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SettingsError(f"{path}, line {line}: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: {error}") from error
-    if values is None:
-        return {}, {}
-    if not isinstance(values, dict):
-        raise SettingsError(f"{path}, line 1: should be options and values, such as web: {{…}}")
-    lines: Lines = {}
-    _note_lines(node, (), lines)
-    return values, lines
-
-
-def _note_lines(node: yaml.Node | None, where: tuple[str | int, ...], lines: Lines) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            place = (*where, str(key.value))
-            lines[place] = key.start_mark.line + 1
-            _note_lines(value, place, lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            lines[(*where, index)] = value.start_mark.line + 1
-            _note_lines(value, (*where, index), lines)
-
-
-def _lay_over(
-    values: dict[str, Any], environment: Mapping[str, str]
-) -> dict[tuple[str | int, ...], str]:
-    """Put ANAGNORISIS_SECTION__OPTION into `values`; return which option came from which."""
-    origins: dict[tuple[str | int, ...], str] = {}
-    for variable in sorted(environment):
-        name = variable.removeprefix(PREFIX)
-        if name == variable or name in OUTSIDE_THE_FILE:
-            continue
-        value: object = environment[variable]
-        if name.endswith("_FILE"):
-            name, value = name.removesuffix("_FILE"), _read_secret(variable, str(value))
-        else:
-            value = yaml.safe_load(str(value)) if value else value
-        place = tuple(int(p) if p.isdigit() else p for p in name.lower().split("__"))
-        _set(values, place, value, variable)
-        origins[place] = variable
-    return origins
-
-
-def _read_secret(variable: str, path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{variable}: {path} cannot be read: {error}") from error
-
-
-def _set(values: Any, place: tuple[str | int, ...], value: object, variable: str) -> None:
-    for step in place[:-1]:
-        if isinstance(step, int):
-            if not isinstance(values, list) or step >= len(values):
-                raise SettingsError(f"{variable}: there is no entry {step} to change in the file.")
-            values = values[step]
-        else:
-            if not isinstance(values.get(step), dict | list):
-                values[step] = {}
-            values = values[step]
-    if isinstance(values, list):
-        raise SettingsError(f"{variable}: name an entry of the list by its number.")
-    values[place[-1]] = value
-
-
-def _explain(error: ValidationError, path: Path, lines: Lines, origins: Mapping[Any, str]) -> str:
-    return "\n".join(
-        f"{_place(problem['loc'], path, lines, origins)}{_problem(problem)}"
-        for problem in error.errors()
-    )
-
-
-def _place(loc: tuple[str | int, ...], path: Path, lines: Lines, origins: Mapping[Any, str]) -> str:
-    option = ".".join(map(str, loc))
-    for length in range(len(loc), 0, -1):
-        if loc[:length] in origins:
-            return f"{origins[loc[:length]]}: {option}: "
-        if loc[:length] in lines:
-            return f"{path}, line {lines[loc[:length]]}: {option}: "
-    return f"{path}: {option + ': ' if option else ''}"
-
-
-def _problem(problem: Any) -> str:
-    if problem["type"] == "extra_forbidden":
-        options = _options_at(problem["loc"][:-1])
-        close = difflib.get_close_matches(str(problem["loc"][-1]), options, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(options))}."
-        return f"there is no such option; {hint}"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    return message[:1].lower() + message[1:]
-
-
-def _options_at(loc: tuple[str | int, ...]) -> list[str]:
-    """Return the option names of the section at `loc`."""
-    model: type[BaseModel] = Settings
-    for step in loc:
-        if isinstance(step, str) and step in model.model_fields:
-            model = _section_of(model.model_fields[step].annotation) or model
-    return [name for name, field in model.model_fields.items() if not field.exclude]
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((s for a in get_args(annotation) if (s := _section_of(a))), None)

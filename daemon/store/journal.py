@@ -17,7 +17,10 @@ JOURNAL_NAME = "ratings.jsonl"
 
 
 class JournalError(OSError):
-    """The journal could not be written; nothing was kept."""
+    """The journal could not be read or written; nothing was kept."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 class Journal:
