@@ -83,13 +83,17 @@ async def claim(database: Database, lane: str) -> JobRun | None:
     is_held_up = exists().where(
         earlier.group == JobRun.group, earlier.id < JobRun.id, earlier.state.in_(ACTIVE)
     )
+    following = (
+        select(JobRun)
+        .where(JobRun.state == "queued", JobRun.lane == lane, ~is_held_up)
+        .order_by(JobRun.origin != "person", JobRun.id)
+        .limit(1)
+    )
+    async with database.read() as session:
+        if await session.scalar(following) is None:
+            return None  # an idle queue takes no write lock
     async with database.write() as session:
-        run: JobRun | None = await session.scalar(
-            select(JobRun)
-            .where(JobRun.state == "queued", JobRun.lane == lane, ~is_held_up)
-            .order_by(JobRun.origin != "person", JobRun.id)
-            .limit(1)
-        )
+        run: JobRun | None = await session.scalar(following)
         if run:
             run.state, run.started_at = "running", now()
             run.attempts += 1
