@@ -147,26 +147,29 @@ async def _find_ids(
 def ids_query(profile_id: int, selection: Selection) -> Select[int]:
     """Return the query of the ids of a selection, in its order."""
     column, number = _COLUMNS[selection.sort], _number(selection.sort)
-    query = select(number).select_from(Item).where(Item.kind == selection.kind)
-    query = query.where(Item.gone_at.is_(None))
+    kind: ColumnElement[str] = Item.kind.expression
+    query = select(number).select_from(Item)
+    if selection.sort == "rating":
+        query = query.join(Rating, _of(Rating, profile_id))
+        kind = kind.concat("")  # no index on it: few items are rated, so begin with those
+    query = query.where(kind == selection.kind, Item.gone_at.is_(None))
     if selection.sort == "predicted":
         query = query.join(Prediction, _of(Prediction, profile_id))
         query = query.where(Prediction.kind == selection.kind)
-    if selection.sort == "rating" or selection.rated == "rated":
-        query = query.join(Rating, _of(Rating, profile_id))
-    if selection.rated == "unrated":
-        query = query.where(~exists().where(_of(Rating, profile_id)))
+    if selection.rated:
+        given = select(Rating.item_id).where(_of(Rating, profile_id)).correlate(Item).exists()
+        query = query.where(given if selection.rated == "rated" else ~given)
     if selection.source_id is not None:
-        query = query.where(
-            exists().where(
-                Location.item_id == Item.id,
-                Location.source_id == selection.source_id,
-                Location.gone_at.is_(None),
-            )
-        )
+        query = query.where(_is_in(selection.source_id))
     if selection.sort == "title":
         return query.order_by(column, number)
     return query.order_by(column.desc(), number.desc())
+
+
+def _is_in(source_id: int) -> ColumnElement[bool]:
+    return exists().where(
+        Location.item_id == Item.id, Location.source_id == source_id, Location.gone_at.is_(None)
+    )
 
 
 def _number(sort: Sort) -> InstrumentedAttribute[int]:
