@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-DAEMON, VECTORS = "daemon.lock", "vectors.lock"
+DAEMON, VECTORS, MIGRATION = "daemon.lock", "vectors.lock", "migration.lock"
 
 
 class Taken(Exception):
@@ -19,12 +19,12 @@ class Taken(Exception):
 
 
 @contextmanager
-def hold(path: Path) -> Iterator[None]:
-    """Hold the lock while the context is open. Raises Taken."""
+def hold(path: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock while the context is open. Raises Taken, or waits for whoever holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise Taken(path, os.pread(descriptor, 32, 0).decode(errors="replace")) from None
         os.ftruncate(descriptor, 0)

@@ -29,7 +29,7 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         stack.enter_context(hold(settings.data_dir / DAEMON))
-        services = await stack.enter_async_context(opened(settings))
+        services = await stack.enter_async_context(opened(settings, patience=5))
         runner = Runner(services)
         application = create_app(services, runner, password=ensure_password(settings))
         address = await _listen(stack, application, settings)

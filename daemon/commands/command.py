@@ -88,7 +88,7 @@ def answer(rows: Iterable[dict[str, Any]], *, as_json: bool, columns: Iterable[s
     ]
     for row in [titles, *cells]:
         line = "  ".join(cell[:w].ljust(w) for cell, w in zip(row, widths, strict=True))
-        print(line.rstrip().encode(errors="replace").decode())
+        print(line.rstrip())
 
 
 def tell(message: str) -> None:
@@ -99,7 +99,9 @@ def tell(message: str) -> None:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
 
 
 async def find_item(session: AsyncSession, name: str) -> int:

@@ -1,12 +1,8 @@
 """search, rank, evaluate: what the daemon knows and expects."""
 
 import argparse
-import os
-from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.base import KINDS
 from daemon.commands.command import (
@@ -20,20 +16,15 @@ from daemon.commands.command import (
     tell,
 )
 from daemon.services import Services
-from daemon.store.models import (
-    Item,
-    Prediction,
-    PredictionState,
-    Profile,
-    Rating,
-    public_id,
-)
-from daemon.store.places import find_paths
+from daemon.store.answers import item_rows
+from daemon.store.models import Item, Prediction, Profile, Rating
 from daemon.store.profiles import UnknownProfile, find_profile
+from daemon.store.ratings import rating_map
 from daemon.vectors.predictions import model_in_use
 from daemon.vectors.search import SearchUnavailable
 from daemon.workers.worker import WorkerDied, WorkerFailed
 
+MEASURES = ("mae", "rmse", "spearman", "precision_at_10", "coverage")
 COLUMNS = ("id", "kind", "score", "predicted", "uncertainty", "rating", "title", "path")
 
 
@@ -111,58 +102,20 @@ async def evaluate(services: Services, arguments: argparse.Namespace) -> int:
         raise CommandFailed(f"The taste model cannot be measured: {error}") from error
     async with services.database.read() as session:
         model = await model_in_use(session, profile.id)
-    rows: list[dict[str, Any]] = []
-    if model and model.figures:
-        rows = [
-            {
-                "profile": profile.name, "model": "head", **model.figures,
-                "trusted": model.trusted,
-            }
-        ]  # fmt: skip
+        given = len(await rating_map(session, profile.id))
+    unknown = dict.fromkeys(("folds", "model", *MEASURES, "mean_baseline"))
+    figures = {**model.figures, "model": "head"} if model and model.figures else unknown
+    trusted = bool(model and model.trusted)
+    rows = [{"profile": profile.name, "ratings": given, **figures, "trusted": trusted}]
     if arguments.json:
         answer(rows, as_json=True, columns=())
-    for row in rows if not arguments.json else ():
-        measures = ("mae", "rmse", "spearman", "precision_at_10", "coverage")
+    elif rows[0]["model"]:
         table = [
-            {"of": name, **{measure: figures.get(measure) for measure in measures}}
-            for name, figures in ((row["model"], row), ("the mean", row["mean_baseline"]))
+            {"of": name, **{measure: figures.get(measure) for measure in MEASURES}}
+            for name, figures in (("head", rows[0]), ("the mean", rows[0]["mean_baseline"]))
         ]
-        answer(table, as_json=False, columns=("of", *measures))
+        answer(table, as_json=False, columns=("of", *MEASURES))
     return DONE
-
-
-async def item_rows(
-    session: AsyncSession, profile_id: int, item_ids: Sequence[int]
-) -> dict[int, dict[str, Any]]:
-    """Return for each item what programs are told about it."""
-    state = await session.get(PredictionState, profile_id)
-    expected = (Prediction.item_id == Item.id) & (Prediction.profile_id == profile_id)
-    given = (Rating.item_id == Item.id) & (Rating.profile_id == profile_id)
-    rows: dict[int, dict[str, Any]] = {}
-    paths = await find_paths(session, item_ids)
-    for start in range(0, len(item_ids), 500):
-        batch = item_ids[start : start + 500]
-        found = await session.execute(
-            select(
-                Item.id, Item.kind, Item.title, Item.artist, Item.gone_at,
-                Prediction.value.label("predicted"), Prediction.uncertainty,
-                Rating.value.label("rating"),
-            )
-            .join(Prediction, expected, isouter=True)
-            .join(Rating, given, isouter=True)
-            .where(Item.id.in_(batch))
-        )  # fmt: skip
-        for row in found:
-            path = paths.get(row.id)
-            has_prediction = row.predicted is not None
-            rows[row.id] = {
-                "id": public_id(row.id), "kind": row.kind, "title": row.title,
-                "artist": row.artist, "path": path and os.fsdecode(path), "score": row.predicted,
-                "predicted": row.predicted, "uncertainty": row.uncertainty,
-                "trusted": bool(state and state.trusted) if has_prediction else None,
-                "rating": row.rating, "gone": row.gone_at is not None,
-            }  # fmt: skip
-    return rows
 
 
 async def _profile(services: Services, arguments: argparse.Namespace) -> Profile:

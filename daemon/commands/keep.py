@@ -3,16 +3,19 @@
 import argparse
 import asyncio
 import shutil
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 from daemon.commands.command import DONE, BadUsage, CommandFailed, Verbs, add_common, add_verb, tell
 from daemon.lock import DAEMON, hold
-from daemon.opening import opened, prepare
+from daemon.opening import prepare
 from daemon.services import Services
 from daemon.settings import Settings
-from daemon.store.journal import JOURNAL_NAME
+from daemon.store.database import open_database
+from daemon.store.journal import JOURNAL_NAME, Journal
 from daemon.store.journal_replay import count_waiting, replay_journal
-from daemon.store.migrate import copy_database, is_catalogue
+from daemon.store.migrate import check_revision, copy_database, is_catalogue
 from daemon.store.models import now
 
 
@@ -51,37 +54,56 @@ async def restore(settings: Settings, arguments: argparse.Namespace) -> int:
     """Replace the database, then replay the newer lines of the journal."""
     if not arguments.file and not arguments.journal:
         raise BadUsage("restore needs a FILE, or --journal.")
+    if arguments.file:
+        await asyncio.to_thread(_check, settings, arguments.file, force=arguments.force)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with hold(settings.data_dir / DAEMON):
         if arguments.file:
-            await asyncio.to_thread(_put_in_place, settings, arguments.file, force=arguments.force)
-        async with opened(settings) as services:
-            replayed = await replay_journal(services.database, services.journal, force=True)
-            tell(f"{replayed} ratings were put back from {JOURNAL_NAME}")
-            waiting = await count_waiting(services.database)
+            await asyncio.to_thread(_put_in_place, settings, arguments.file)
+        await asyncio.to_thread(prepare, settings)
+        async with open_database(settings.database_path) as database:
+            journal = Journal(settings.data_dir / JOURNAL_NAME)
+            replayed = await replay_journal(database, journal, force=True)
+            waiting = await count_waiting(database)
+    tell(f"{replayed} ratings were put back from {JOURNAL_NAME}")
     if waiting:
         tell(f"{waiting} more wait for their files to be found: run sync.")
     return DONE
 
 
-def _put_in_place(settings: Settings, source: Path, *, force: bool) -> None:
+def _check(settings: Settings, source: Path, *, force: bool) -> None:
+    """Make sure that the backup can be put in place, before anything is touched."""
     if not source.is_file() or not is_catalogue(source):
         raise CommandFailed(f"{source} is no backup of Anagnorisis, or it is damaged.")
+    check_revision(source)
     present = settings.database_path
+    if present.exists() and source.samefile(present):
+        raise CommandFailed(f"{source} is the present database itself.")
     if present.exists() and not force:
         raise CommandFailed(
             f"There is a database at {present}. Say --force to replace it; it is then kept in "
             "the backups folder."
         )
+
+
+def _put_in_place(settings: Settings, source: Path) -> None:
+    present = settings.database_path
+    new = copy_database(source, present.with_name(present.name + ".new"))
     if present.exists():
         kept = settings.data_dir / "backups" / f"{now():%Y%m%d-%H%M%S}-before-restore.db"
-        copy_database(present, kept)
+        _move_aside(present, kept)
         tell(f"The present database was kept as {kept}")
-    partial = present.with_name(present.name + ".partial")
-    shutil.copyfile(source, partial)
-    for suffix in ("-wal", "-shm"):
-        present.with_name(present.name + suffix).unlink(missing_ok=True)
-    partial.replace(present)
+    new.replace(present)
     shutil.rmtree(settings.data_dir / "vectors", ignore_errors=True)  # a cache of the old one
-    prepare(settings)
     tell(f"{source} was put in place")
+
+
+def _move_aside(present: Path, kept: Path) -> None:
+    """Keep a database, with what is not yet merged into it; it may be damaged."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(sqlite3.Error), closing(sqlite3.connect(present)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for suffix in ("-shm", "-wal", ""):
+        part = present.with_name(present.name + suffix)
+        if part.exists():
+            shutil.move(part, kept.with_name(kept.name + suffix))

@@ -2,14 +2,15 @@
 
 import argparse
 import csv
-import math
 import os
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from daemon.commands.command import (
     DONE,
@@ -27,9 +28,29 @@ from daemon.services import Services
 from daemon.store.models import Profile, Rating, now, public_id
 from daemon.store.places import find_paths
 from daemon.store.profiles import UnknownProfile, find_profile
-from daemon.store.ratings import BadRating, NewRating, check_rating, rate, rate_many
+from daemon.store.ratings import (
+    FILE,
+    PERSON,
+    BadRating,
+    NewRating,
+    check_rating,
+    last_spoken,
+    moment_after,
+    rate,
+    rate_many,
+)
 
 csv.field_size_limit(1 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One understood row of a CSV file."""
+
+    item_id: int
+    value: float
+    rated_at: datetime | None
+    origin: str
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -66,32 +87,40 @@ async def rate_item(services: Services, arguments: argparse.Namespace) -> int:
 async def import_ratings(services: Services, arguments: argparse.Namespace) -> int:
     """Take what can be taken; name the rest."""
     profile = await _profile(services, arguments.profile)
-    known, problems, unchanged = [], 0, 0
+    rows, problems = [], 0
     async with services.database.read() as session:
-        present = {
-            row.item_id: (row.value, row.rated_at)
-            for row in await session.execute(
-                select(Rating.item_id, Rating.value, Rating.rated_at).where(
-                    Rating.profile_id == profile.id, Rating.origin == "person"
-                )
-            )
-        }
         for line, row in _read_rows(arguments.file):
             try:
-                rating = await _parse(session, arguments.file, row)
+                rows.append(await _parse(session, arguments.file, row))
             except ValueError as error:
                 tell(f"{arguments.file}, line {line}: {error}")
                 problems += 1
-                continue
-            if present.get(rating.item_id, (None,))[0] == rating.value:
-                unchanged += 1
-            else:
-                known.append(rating)
-    for start in range(0, len(known), 200):
-        batch = known[start : start + 200]
+        news = await _without_known(session, profile.id, rows)
+    for start in range(0, len(news), 200):
+        batch = news[start : start + 200]
         await rate_many(services.database, services.journal, profile.id, batch)
-    tell(f"{len(known)} ratings taken, {unchanged} known already, {problems} rows not understood")
+    known = len(rows) - len(news)
+    tell(f"{len(news)} ratings taken, {known} known already, {problems} rows not understood")
     return IN_PART if problems else DONE
+
+
+async def _without_known(
+    session: AsyncSession, profile_id: int, rows: Sequence[Row]
+) -> list[NewRating]:
+    """Leave out what the person's present ratings say, or what is older than they are."""
+    ids = [row.item_id for row in rows]
+    spoken = await last_spoken(session, profile_id, ids)
+    given = Rating.profile_id == profile_id, Rating.origin == PERSON
+    query = select(Rating.item_id, Rating.value).where(*given)
+    present = {row.item_id: row.value for row in await session.execute(query)}
+    news = []
+    for row in rows:
+        last = spoken.get(row.item_id)
+        is_old = row.origin == FILE or (row.rated_at and last and row.rated_at <= last)
+        if not is_old and present.get(row.item_id) != row.value:
+            rated_at = row.rated_at or moment_after(last)
+            news.append(NewRating(row.item_id, row.value, rated_at))
+    return news
 
 
 async def export_ratings(services: Services, arguments: argparse.Namespace) -> int:
@@ -114,25 +143,29 @@ async def export_ratings(services: Services, arguments: argparse.Namespace) -> i
 
 def _write_rows(target: Path, ratings: Any, paths: dict[int, bytes]) -> None:
     partial = target.with_name(target.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(("path", "id", "rating", "rated_at", "origin"))
-        for rating in ratings:
-            path = os.fsdecode(paths.get(rating.item_id, b""))
-            when = rating.rated_at.isoformat()
-            writer.writerow(
-                (path, public_id(rating.item_id), f"{rating.value:g}", when, rating.origin)
-            )
-    partial.replace(target)
+    try:
+        with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            writer = csv.writer(file)
+            writer.writerow(("path", "id", "rating", "rated_at", "origin"))
+            for rating in ratings:
+                path = os.fsdecode(paths.get(rating.item_id, b""))
+                when = rating.rated_at.isoformat()
+                writer.writerow(
+                    (path, public_id(rating.item_id), repr(rating.value), when, rating.origin)
+                )
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _read_rows(source: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         with source.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
-            columns = set(reader.fieldnames or ())
-            if "rating" not in columns or not columns & {"path", "id"}:
+            columns = [name.strip().lower() for name in reader.fieldnames or ()]
+            if "rating" not in columns or not {"path", "id"} & {*columns}:
                 raise BadUsage(f"{source} needs the columns `path` or `id`, and `rating`.")
+            reader.fieldnames = columns
             for row in reader:
                 yield reader.line_num, row
     except OSError as error:
@@ -141,8 +174,8 @@ def _read_rows(source: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise CommandFailed(f"{source} is no CSV file: {error}") from error
 
 
-async def _parse(session: Any, file: Path, row: dict[str, str]) -> NewRating:
-    """Turn a row into a rating. Raises ValueError with what is wrong."""
+async def _parse(session: AsyncSession, file: Path, row: dict[str, str]) -> Row:
+    """Make sense of a row. Raises ValueError with what is wrong."""
     names = [name for name in (row.get("path"), row.get("id")) if name]
     item_id = None
     for name in names:
@@ -150,17 +183,24 @@ async def _parse(session: Any, file: Path, row: dict[str, str]) -> NewRating:
         item_id = item_id or await find_item_or_none(session, str(file.parent / name))
     if item_id is None:
         raise ValueError(f"there is no item {names[0] if names else '(no path, no id)'}")
-    value = check_rating(row["rating"])
-    if math.isnan(value):
-        raise BadRating("a rating is a number")
-    when = row.get("rated_at")
+    origin = FILE if row.get("origin") == FILE else PERSON
+    return Row(item_id, check_rating(row["rating"]), _parse_time(row.get("rated_at")), origin)
+
+
+def _parse_time(text: str | None) -> datetime | None:
+    """Return a moment in UTC, which is meant where no zone is named. Raises ValueError."""
+    if not text:
+        return None
     try:
-        rated_at = datetime.fromisoformat(when) if when else now()
-    except ValueError:
+        moment = datetime.fromisoformat(text)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ValueError(
-            f"rated_at should be a time such as 2026-01-31T20:15, not {when}"
+            f"rated_at should be a time such as 2026-01-31T20:15, not {text[:40]}"
         ) from None
-    return NewRating(item_id, value, rated_at if rated_at.tzinfo else rated_at.replace(tzinfo=UTC))
+    if moment > now() + timedelta(days=1):
+        raise ValueError(f"rated_at lies in the future: {text}")
+    return moment
 
 
 async def _profile(services: Services, name: str | None) -> Profile:

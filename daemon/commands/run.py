@@ -5,6 +5,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from daemon.commands.command import (
     DONE,
@@ -25,6 +26,7 @@ from daemon.steps import STEPS
 from daemon.steps.step import Progress
 from daemon.store.models import JobRun
 
+CACHE_PATIENCE = 5
 FOLLOW_SECONDS = 0.25
 PROGRESS_SECONDS = 2.0
 
@@ -50,36 +52,53 @@ async def run_steps(settings: Settings, arguments: argparse.Namespace) -> int:
     unknown = [step for step in arguments.steps if step not in STEPS]
     if unknown:
         raise BadUsage(f"There is no step {unknown[0]}; there are {', '.join(STEPS)}.")
-    steps = arguments.steps or list(STEPS)
+    names = [folder.name for folder in settings.folders]
+    strange = [name for name in arguments.accept_loss if name not in names]
+    if strange:
+        raise BadUsage(f"There is no source {strange[0]}; there are {', '.join(names) or 'none'}.")
     options = {"accept_loss": arguments.accept_loss} if arguments.accept_loss else {}
-    async with opened(settings) as services:
-        try:
-            with hold(settings.data_dir / DAEMON):
-                runner = Runner(services, on_progress=_Printer())
-                group = await enqueue(services.database, steps, options=options)
-                async with running(runner):
-                    return await _follow(services, group, say_progress=False)
-        except Taken:
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        is_alone = _is_free(stack, settings)
+        patience = CACHE_PATIENCE if is_alone else 0
+        services = await stack.enter_async_context(opened(settings, patience=patience))
+        group = await enqueue(services.database, arguments.steps or list(STEPS), options=options)
+        if is_alone:
+            await stack.enter_async_context(running(Runner(services, on_progress=_Printer())))
+        else:
             tell("The daemon is running; it carries out the steps.")
-            group = await enqueue(services.database, steps, options=options)
-            return await _follow(services, group, say_progress=True)
+        return await _follow(services, group, stack, is_alone=is_alone)
 
 
-async def _follow(services: Services, group: str, *, say_progress: bool) -> int:
-    """Wait for the group's end; return the exit status."""
+def _is_free(stack: AsyncExitStack, settings: Settings) -> bool:
+    """Take the daemon's place if no one has it."""
+    try:
+        stack.enter_context(hold(settings.data_dir / DAEMON))
+    except Taken:
+        return False
+    return True
+
+
+async def _follow(services: Services, group: str, stack: AsyncExitStack, *, is_alone: bool) -> int:
+    """Wait for the group's end; return the exit status. If the daemon ends first, take over."""
     printer, told = _Printer(), set[int]()
+    runs: Sequence[JobRun] = ()
     try:
         while True:
             async with services.database.read() as session:
                 runs = await group_runs(session, group)
             for run in runs:
-                if run.state == "running" and say_progress:
+                if run.state == "running" and not is_alone:
                     printer(run, Progress(run.done, run.total, run.message))
                 if run.state not in ACTIVE and run.id not in told:
                     told.add(run.id)
                     _tell_end(run)
             if len(told) == len(runs):
                 return _status(runs)
+            if not is_alone and _is_free(stack, services.settings):
+                is_alone = True
+                tell("The daemon has ended; the steps go on here.")
+                await stack.enter_async_context(running(Runner(services, on_progress=_Printer())))
             await asyncio.sleep(FOLLOW_SECONDS)
     except asyncio.CancelledError:  # Ctrl-C
         for run in runs:

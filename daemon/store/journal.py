@@ -8,10 +8,15 @@ event id.
 import asyncio
 import fcntl
 import json
+import logging
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 JOURNAL_NAME = "ratings.jsonl"
 
@@ -41,18 +46,20 @@ class Journal:
             return 0
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """Yield every whole line; one that a power cut tore is left out."""
+        """Yield every whole line, checked; what a power cut tore or a hand spoilt is left out."""
+        spoilt = 0
         try:
             with self.path.open("rb") as lines:
                 for line in lines:
-                    try:
-                        entry = json.loads(line)
-                    except ValueError:
-                        continue
-                    if isinstance(entry, dict) and "event" in entry:
+                    entry = parse_line(line)
+                    if entry:
                         yield entry
+                    elif line.strip(b"\0\n\r "):
+                        spoilt += 1
         except FileNotFoundError:
             return
+        if spoilt:
+            log.warning("%d lines of %s cannot be understood", spoilt, self.path)
 
     def _append(self, entries: Sequence[dict[str, Any]]) -> None:
         body = b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
@@ -72,6 +79,28 @@ class Journal:
             ) from error
 
 
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """Return the entry of a line: a rating, or that a profile was removed; None if it is neither.
+
+    Rating: {"event", "profile", "value", "at", "origin", "item"}, see `daemon.store.ratings`.
+    """
+    try:
+        entry = json.loads(line)
+        if not all(isinstance(entry[name], str) for name in ("event", "profile", "at")):
+            return None
+        datetime.fromisoformat(entry["at"]).astimezone(UTC)
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
+        return None
+    if entry.get("removed") is True:
+        return dict(entry)
+    value = entry.get("value")
+    is_rating = value is None or (
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 10
+    )
+    is_whole = isinstance(entry.get("item"), dict) and entry.get("origin") in ("person", "file")
+    return dict(entry) if is_rating and is_whole else None
+
+
 def _write_whole(descriptor: int, body: bytes) -> None:
     """Append all of `body` or nothing, after ending a line that was torn before."""
     before = os.fstat(descriptor).st_size
@@ -83,7 +112,8 @@ def _write_whole(descriptor: int, body: bytes) -> None:
             view = view[os.write(descriptor, view) :]
         os.fsync(descriptor)
     except OSError:
-        os.ftruncate(descriptor, before)
+        with suppress(OSError):  # the first error says more; a torn line is ended next time
+            os.ftruncate(descriptor, before)
         raise
 
 

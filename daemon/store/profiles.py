@@ -81,6 +81,11 @@ async def remove_profile(database: Database, journal: Journal, name: str) -> Non
         [{"event": uuid.uuid4().hex, "profile": name, "removed": True, "at": now().isoformat()}]
     )
     async with database.write(durable=True) as session:
-        for table in (Rating, RatingEvent, Play, Prediction, PredictionState, TasteModel):
-            await session.execute(delete(table).where(table.profile_id == profile.id))
-        await session.execute(delete(Profile).where(Profile.id == profile.id))
+        await forget_profile(session, profile.id)
+
+
+async def forget_profile(session: AsyncSession, profile_id: int) -> None:
+    """Delete someone and all that belongs to them from the database."""
+    for table in (Rating, RatingEvent, Play, Prediction, PredictionState, TasteModel):
+        await session.execute(delete(table).where(table.profile_id == profile_id))
+    await session.execute(delete(Profile).where(Profile.id == profile_id))

@@ -1,31 +1,18 @@
-"""Give ratings, and put them back from the journal. The order is journal, database, reply."""
+"""Give ratings. The order is journal, database, reply."""
 
-import math
-import os
 import uuid
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from daemon.store.database import Database
+from daemon.store.evidence import find_evidence
 from daemon.store.journal import Journal
-from daemon.store.models import (
-    Item,
-    Location,
-    Profile,
-    Rating,
-    RatingEvent,
-    Source,
-    now,
-    parse_public_id,
-    public_id,
-)
+from daemon.store.models import Profile, Rating, RatingEvent, now, public_id
 
 PERSON, FILE = "person", "file"
 
@@ -48,14 +35,20 @@ class NewRating:
 
 
 def check_rating(value: object) -> float:
-    """Return `value` as a rating. Raises BadRating."""
+    """Return `value`, a number or the text of one, as a rating. Raises BadRating."""
+    problem = "A rating is a number from 0 to 10"
+    if isinstance(value, str):
+        problem += f", not {value[:40]!r}"
+        value = value.replace("_", "?")  # only Python takes 1_0 for 10
     try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise BadRating(f"A rating is a number from 0 to 10, not {value!r}.") from None
-    if isinstance(value, bool) or not math.isfinite(number) or not 0 <= number <= 10:
-        raise BadRating(f"A rating is a number from 0 to 10, not {value}.")
-    return number
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise BadRating(f"{problem}.") from None
+    if not 0 <= number <= 10:
+        raise BadRating(f"{problem}.")
+    return number + 0.0  # no -0
 
 
 async def rate(
@@ -72,7 +65,9 @@ async def rate(
     Raises BadRating, UnknownItem, or JournalError: then nothing has changed.
     """
     value = None if value is None else check_rating(value)
-    rating = NewRating(item_id, value, now())
+    async with database.read() as session:
+        moments = await last_spoken(session, profile_id, [item_id])
+    rating = NewRating(item_id, value, moment_after(moments.get(item_id)))
     return (await rate_many(database, journal, profile_id, [rating], origin=origin))[0]
 
 
@@ -105,38 +100,8 @@ async def rate_many(
     await journal.append(entries)
     async with database.write(durable=True) as session:
         for entry, rating in zip(entries, ratings, strict=True):
-            await _keep(session, entry["event"], profile_id, rating, origin)
+            await keep(session, entry["event"], profile_id, rating, origin)
     return [entry["event"] for entry in entries]
-
-
-async def find_evidence(session: AsyncSession, item_ids: Sequence[int]) -> dict[int, Any]:
-    """Return for each item what names it for ever: hashes, paths, provider ids."""
-    evidence: dict[int, Any] = {}
-    for start in range(0, len(item_ids), 500):
-        batch = item_ids[start : start + 500]
-        for item in await session.scalars(select(Item).where(Item.id.in_(batch))):
-            evidence[item.id] = {
-                "id": public_id(item.id), "kind": item.kind, "title": item.title,
-                "artist": item.artist, "album": item.album, "duration": item.duration,
-                "locations": [],
-            }  # fmt: skip
-        rows = await session.execute(
-            select(Location, Source.name)
-            .join(Source, Source.id == Location.source_id)
-            .where(Location.item_id.in_(batch))
-        )
-        for location, source in rows:
-            evidence[location.item_id]["locations"].append(
-                {
-                    "source": source,
-                    "path": os.fsdecode(location.path),
-                    "size": location.size,
-                    "soft_hash": location.soft_hash,
-                    "content_hash": location.content_hash,
-                    "provider_ids": location.provider_ids,
-                }
-            )
-    return evidence
 
 
 async def rating_map(session: AsyncSession, profile_id: int) -> dict[int, float]:
@@ -163,69 +128,41 @@ async def file_words(
     return words
 
 
-async def replay(database: Database, entries: Iterable[Mapping[str, Any]]) -> tuple[int, list[Any]]:
-    """Apply what the database has not seen; return how many, and the entries of unknown items."""
-    entries = _without_removed_profiles(entries)
-    async with database.read() as session:
-        seen = set(await session.scalars(select(RatingEvent.id)))
-    fresh = [entry for entry in entries if entry["event"] not in seen]
-    applied, pending = 0, []
-    for start in range(0, len(fresh), 200):
-        async with database.write(durable=True) as session:
-            for entry in fresh[start : start + 200]:
-                item_id = await find_by_evidence(session, entry["item"])
-                if item_id is None:
-                    pending.append(entry)
-                    continue
-                profile_id = await _profile_id(session, entry["profile"])
-                rating = NewRating(item_id, entry["value"], datetime.fromisoformat(entry["at"]))
-                await _keep(session, entry["event"], profile_id, rating, entry["origin"])
-                applied += 1
-    return applied, pending
-
-
-async def find_by_evidence(session: AsyncSession, evidence: Mapping[str, Any]) -> int | None:
-    """Return the item that a journal line is about, if the catalogue has it."""
-    item_id = parse_public_id(str(evidence.get("id")))
-    if await session.scalar(select(Item.id).where(Item.id == (item_id or 0))):
-        return item_id
-    for place in evidence.get("locations", ()):
-        proofs = [Location.soft_hash == place["soft_hash"]]
-        if place.get("content_hash"):
-            proofs.append(Location.content_hash == place["content_hash"])
-        found = await session.scalar(
-            select(Location.item_id)
-            .join(Item, Item.id == Location.item_id)
-            .where(or_(*proofs), Item.kind == evidence.get("kind"))
-            .limit(1)
-        )
-        found = found or await session.scalar(
-            select(Location.item_id)
-            .join(Source, Source.id == Location.source_id)
+async def last_spoken(
+    session: AsyncSession, profile_id: int, item_ids: Sequence[int]
+) -> dict[int, datetime]:
+    """Return when the person last rated each item, or took a rating back."""
+    moments: dict[int, datetime] = {}
+    for start in range(0, len(item_ids), 500):
+        rows = await session.execute(
+            select(RatingEvent.item_id, RatingEvent.rated_at)
             .where(
-                Source.name == place["source"],
-                Location.path == os.fsencode(place["path"]),
+                RatingEvent.profile_id == profile_id,
+                RatingEvent.item_id.in_(item_ids[start : start + 500]),
+                RatingEvent.origin == PERSON,
             )
+            .order_by(RatingEvent.rated_at)
         )
-        if found:
-            return found
-    return None
+        moments |= {row.item_id: row.rated_at for row in rows}
+    return moments
 
 
-async def _keep(
+def moment_after(last: datetime | None) -> datetime:
+    """Return this moment, or one just after `last` where the clock was ahead of itself then."""
+    return max(now(), last + timedelta(microseconds=1)) if last else now()
+
+
+async def keep(
     session: AsyncSession, event: str, profile_id: int, rating: NewRating, origin: str
 ) -> None:
-    """Add the event; make it the current rating unless a newer or a person's stands."""
+    """Add the event; make it the current rating unless it is overruled."""
     values = {"profile_id": profile_id, "item_id": rating.item_id, "rated_at": rating.rated_at}
     await session.execute(
         insert(RatingEvent)
         .values(id=event, value=rating.value, origin=origin, **values)
         .on_conflict_do_nothing()
     )
-    current = await session.get(Rating, (profile_id, rating.item_id), populate_existing=True)
-    if current and origin == FILE and current.origin == PERSON:
-        return
-    if await _has_newer(session, event, profile_id, rating, origin):
+    if await _is_overruled(session, event, profile_id, rating, origin):
         return
     if rating.value is None:
         await session.execute(
@@ -240,32 +177,19 @@ async def _keep(
     )
 
 
-async def _has_newer(
+async def _is_overruled(
     session: AsyncSession, event: str, profile_id: int, rating: NewRating, origin: str
 ) -> bool:
-    """Tell whether a later event of as good an origin is known: a replay may be out of order."""
-    newer = select(func.count()).where(
+    """Tell whether a later word is known (a replay may be out of order), or the person's own.
+
+    What a person said, even that there is no rating, stands above every word of the file.
+    """
+    by_person = RatingEvent.origin == PERSON
+    is_later = RatingEvent.rated_at > rating.rated_at
+    others = select(func.count()).where(
         RatingEvent.profile_id == profile_id,
         RatingEvent.item_id == rating.item_id,
-        RatingEvent.rated_at > rating.rated_at,
         RatingEvent.id != event,
+        by_person & is_later if origin == PERSON else or_(by_person, is_later),
     )
-    if origin == PERSON:
-        newer = newer.where(RatingEvent.origin == PERSON)
-    return bool(await session.scalar(newer))
-
-
-async def _profile_id(session: AsyncSession, name: str) -> int:
-    await session.execute(insert(Profile).values(name=name).on_conflict_do_nothing())
-    return (await session.scalars(select(Profile.id).where(Profile.name == name))).one()
-
-
-def _without_removed_profiles(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Leave out what was written before its profile was removed."""
-    kept: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for entry in entries:
-        if entry.get("removed"):
-            kept[entry["profile"]].clear()
-        else:
-            kept[entry["profile"]].append(entry)
-    return [entry for entries_ in kept.values() for entry in entries_]
+    return bool(await session.scalar(others))
