@@ -1,0 +1,76 @@
+"""The JSON API of runs: what is queued, start, cancel."""
+
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy import select
+
+from daemon.jobs.queue import enqueue, request_cancel
+from daemon.jobs.runner import Runner
+from daemon.steps import STEPS
+from daemon.store.models import JobRun
+from web.api_items import read_object
+from web.keys import RUNNER, SERVICES
+from web.lookup import number
+
+routes = web.RouteTableDef()
+
+
+def run_row(run: JobRun, runner: Runner) -> dict[str, Any]:
+    """Return what programs and pages are told about a run; progress as it is this moment."""
+    progress = runner.progress.get(run.id)
+    return {
+        "id": run.id,
+        "group": run.group,
+        "step": run.step,
+        "title": STEPS[run.step].title,
+        "origin": run.origin,
+        "state": run.state,
+        "done": progress.done if progress else run.done,
+        "total": progress.total if progress else run.total,
+        "message": progress.message if progress else run.message,
+        "seconds_left": progress.seconds_left() if progress else None,
+        "error": run.error,
+        "queued_at": run.queued_at.isoformat(),
+        "started_at": run.started_at.isoformat() if run.started_at else None,
+        "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+    }
+
+
+@routes.get("/api/jobs")
+async def get_jobs(request: web.Request) -> web.Response:
+    """Answer the newest runs."""
+    limit = number(request, "limit", 50, least=1, most=500)
+    async with request.app[SERVICES].database.read() as session:
+        runs = await session.scalars(select(JobRun).order_by(JobRun.id.desc()).limit(limit))
+        rows = [run_row(run, request.app[RUNNER]) for run in runs]
+    return web.json_response({"runs": rows})
+
+
+@routes.post("/api/jobs")
+async def post_jobs(request: web.Request) -> web.Response:
+    """Queue steps: {"steps": ["sync"]}; without any, the nightly pipeline."""
+    body = await read_object(request)
+    steps = body.get("steps") or list(STEPS)
+    unknown = [s for s in steps if s not in STEPS] if isinstance(steps, list) else [steps]
+    if unknown:
+        raise web.HTTPUnprocessableEntity(
+            text=f"There is no step {unknown[0]}; there are {', '.join(STEPS)}."
+        )
+    lost = body.get("accept_loss") or []
+    if not isinstance(lost, list) or not all(isinstance(name, str) for name in lost):
+        raise web.HTTPUnprocessableEntity(text="accept_loss is a list of sources.")
+    options = {"accept_loss": lost} if lost else {}
+    group = await enqueue(request.app[SERVICES].database, steps, options=options)
+    request.app[RUNNER].wake()
+    return web.json_response({"group": group}, status=201)
+
+
+@routes.post("/api/jobs/{run}/cancel")
+async def post_cancel(request: web.Request) -> web.Response:
+    """Cancel a run that is queued or under way."""
+    name = request.match_info["run"]
+    run_id = int(name) if name.isdecimal() and len(name) < 19 else 0
+    if not await request_cancel(request.app[SERVICES].database, run_id):
+        raise web.HTTPNotFound(text="There is no such run to cancel.")
+    return web.json_response({"cancelling": run_id})

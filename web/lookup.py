@@ -1,0 +1,52 @@
+"""What most handlers begin with: which item, whose profile, which numbers."""
+
+from aiohttp import web
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from daemon.store.models import Item, Profile, parse_public_id
+from daemon.store.profiles import UnknownProfile, default_profile, find_profile
+from web.keys import SERVICES
+
+PROFILE_COOKIE = "profile"
+
+
+async def find_item_id(request: web.Request, session: AsyncSession) -> int:
+    """Return the item that the address names. Raises HTTPNotFound."""
+    item_id = parse_public_id(request.match_info["id"])
+    if item_id is None or await session.scalar(select(Item.id).where(Item.id == item_id)) is None:
+        raise web.HTTPNotFound(text="There is no such item.")
+    return item_id
+
+
+async def find_request_profile(request: web.Request, session: AsyncSession) -> Profile:
+    """Return whose page this is: `?profile=`, else the cookie's, else the default one's."""
+    settings = request.app[SERVICES].settings
+    named = request.query.get("profile")
+    if named is not None:
+        try:
+            return await find_profile(session, settings, named)
+        except UnknownProfile as error:
+            raise web.HTTPNotFound(text=str(error)) from error
+    try:
+        return await find_profile(session, settings, request.cookies.get(PROFILE_COOKIE))
+    except UnknownProfile:  # removed since
+        return await default_profile(session, settings)
+
+
+def number(request: web.Request, name: str, default: int, *, least: int = 0, most: int) -> int:
+    """Return a whole number of the query. Raises HTTPBadRequest."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise web.HTTPBadRequest(text=f"{name} is a number from {least} to {most}.")
+    return int(text)
+
+
+def choice(request: web.Request, name: str, options: tuple[str, ...], default: str = "") -> str:
+    """Return a word of the query that must be one of some. Raises HTTPBadRequest."""
+    text = request.query.get(name, default)
+    if text != default and text not in options:
+        raise web.HTTPBadRequest(text=f"{name} is one of {', '.join(options)}.")
+    return text

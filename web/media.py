@@ -1,0 +1,77 @@
+"""The files themselves, by item only: no path comes from a client."""
+
+import asyncio
+import mimetypes
+import os
+import stat
+
+from aiohttp import web
+from sqlalchemy import select
+
+from daemon.store.models import Location, Source
+from daemon.store.places import absolute
+from web.keys import SERVICES
+from web.lookup import find_item_id
+
+routes = web.RouteTableDef()
+
+PLAYABLE = ("audio/", "video/", "image/")
+SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+"""For anything of the library that could carry a script: it may not run in our name."""
+
+TYPES = {
+    ".flac": "audio/flac", ".opus": "audio/ogg", ".ogg": "audio/ogg", ".oga": "audio/ogg",
+    ".m4a": "audio/mp4", ".m4b": "audio/mp4", ".mka": "audio/x-matroska", ".wma": "audio/x-ms-wma",
+    ".ape": "audio/x-ape", ".wv": "audio/x-wavpack", ".aac": "audio/aac",
+    ".mkv": "video/x-matroska", ".m4v": "video/mp4", ".ts": "video/mp2t", ".m2ts": "video/mp2t",
+    ".ogv": "video/ogg", ".heic": "image/heic", ".heif": "image/heif", ".avif": "image/avif",
+    ".webp": "image/webp", ".md": "text/plain", ".markdown": "text/plain",
+}  # fmt: skip
+"""What the standard library's table lacks, or names differently on different machines."""
+
+
+@routes.get("/media/{id}", name="media")
+async def media(request: web.Request) -> web.StreamResponse:
+    """Send an item's file; ranges are answered."""
+    async with request.app[SERVICES].database.read() as session:
+        item_id = await find_item_id(request, session)
+        rows = await session.execute(
+            select(Source.root, Location.path)
+            .join(Source, Source.id == Location.source_id)
+            .where(Location.item_id == item_id, Location.gone_at.is_(None), Source.in_settings)
+            .order_by(Location.id)
+        )
+        places = [(bytes(row.root), row.path) for row in rows]
+    roots = [bytes(folder.path) for folder in request.app[SERVICES].settings.folders]
+    path = await asyncio.to_thread(find_readable, places, roots)
+    if path is None:
+        raise web.HTTPNotFound(text="Its file is not there now.")
+    content_type = content_type_of(path)
+    headers = {"Content-Type": content_type, "Content-Disposition": "inline"}
+    if not content_type.startswith(PLAYABLE) or "svg" in content_type:
+        headers["Content-Security-Policy"] = SANDBOX
+    return web.FileResponse(os.fsdecode(path), headers=headers)
+
+
+def find_readable(places: list[tuple[bytes, bytes]], roots: list[bytes]) -> bytes | None:
+    """Return the first place that is a regular file inside a mounted folder.
+
+    A link in a library may lead to another mounted folder, but nowhere else.
+    """
+    real_roots = [os.path.realpath(root).rstrip(b"/") + b"/" for root in roots]
+    for root, path in places:
+        real = os.path.realpath(absolute(root, path))
+        try:
+            is_file = stat.S_ISREG(os.stat(real).st_mode)  # noqa: PTH116  # bytes
+        except OSError:
+            continue
+        if is_file and any(real.startswith(root) for root in real_roots):
+            return real
+    return None
+
+
+def content_type_of(path: bytes) -> str:
+    """Return the type that browsers are told."""
+    extension = os.path.splitext(os.fsdecode(path))[1].lower()  # noqa: PTH122  # bytes
+    kind = TYPES.get(extension) or mimetypes.types_map.get(extension) or "application/octet-stream"
+    return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind

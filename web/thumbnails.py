@@ -1,0 +1,96 @@
+"""Small pictures of items: made once, in a worker, kept in the data folder."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from aiohttp import web
+from sqlalchemy import select
+
+from daemon.services import Services
+from daemon.store.models import Item, Location, Source, public_id
+from daemon.workers.worker import WorkerDied, WorkerFailed
+from web.keys import SERVICES
+from web.lookup import find_item_id
+
+log = logging.getLogger(__name__)
+
+routes = web.RouteTableDef()
+
+SIZES = {"256": 256, "512": 512}
+TIMEOUT = 60.0
+FOR_EVER = "private, max-age=31536000, immutable"
+FOR_NOW = "private, no-cache"
+
+
+class Thumbnails:
+    """Makes each one once, however many ask at the same time."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._folder = services.settings.data_dir / "thumbnails"
+        self._making: dict[Path, asyncio.Task[None]] = {}
+
+    async def find(self, item_id: int, size: int) -> Path | None:
+        """Return the thumbnail's file, made now if need be; None where there is none to be had."""
+        async with self._services.database.read() as session:
+            row = (
+                await session.execute(
+                    select(Item.input_hash, Item.kind, Source.root, Location.path)
+                    .join(Location, Location.item_id == Item.id)
+                    .join(Source, Source.id == Location.source_id)
+                    .where(Item.id == item_id, Location.gone_at.is_(None), Source.in_settings)
+                    .order_by(Location.id)
+                    .limit(1)
+                )
+            ).one_or_none()
+        if row is None:
+            return None
+        name = f"{public_id(item_id)}-{row.input_hash[:12]}-{size}.webp"
+        target = self._folder / name[-24:-22] / name
+        if not await asyncio.to_thread(target.exists):
+            if target not in self._making:
+                work = self._make(target, row.root, row.path, row.kind, size)
+                self._making[target] = asyncio.create_task(work)
+                self._making[target].add_done_callback(lambda _: self._making.pop(target))
+            await asyncio.shield(self._making[target])
+        found = await asyncio.to_thread(_size, target)
+        return target if found else None
+
+    async def _make(self, target: Path, root: bytes, path: bytes, kind: str, size: int) -> None:
+        await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
+        try:
+            made = await self._services.workers.pages.call(
+                "make_thumbnail", root, path, kind, size, str(target), timeout=TIMEOUT
+            )
+        except (WorkerFailed, WorkerDied) as error:
+            log.warning("No thumbnail of %r: %s", path, error)
+            made = False
+        if not made:
+            await asyncio.to_thread(target.touch)  # empty: not tried again until the file changes
+
+
+@routes.get("/thumbnail/{id}", name="thumbnail")
+async def thumbnail(request: web.Request) -> web.StreamResponse:
+    """Send a small picture; with `v`, which changes when the file does, it is kept for ever."""
+    size = SIZES.get(request.query.get("size", "256"))
+    if size is None:
+        raise web.HTTPBadRequest(text=f"size is one of {', '.join(SIZES)}.")
+    async with request.app[SERVICES].database.read() as session:
+        item_id = await find_item_id(request, session)
+    path = await request.app[THUMBNAILS].find(item_id, size)
+    caching = FOR_EVER if "v" in request.query else FOR_NOW
+    if path is None:
+        return web.Response(status=404, headers={"Cache-Control": "private, max-age=300"})
+    headers = {"Content-Type": "image/webp", "Cache-Control": caching}
+    return web.FileResponse(path, headers=headers)
+
+
+THUMBNAILS = web.AppKey("THUMBNAILS", Thumbnails)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
