@@ -1,12 +1,11 @@
 """Ratings: refused or kept, whose word counts, and how they outlive the database."""
 
 import asyncio
-import io
 import json
 import os
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, redirect_stderr
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from daemon.__main__ import main
 from daemon.services import Services
 from daemon.store.journal import JournalError
 from daemon.store.journal_replay import count_waiting, replay_journal
@@ -33,6 +31,7 @@ from daemon.store.ratings import (
 )
 from tests.household import Household, find_items, item_at, rate_path, ratings, run_step
 from tests.media import make_audio, make_document, make_picture, tag_audio
+from tests.verbs import type_verb
 
 RECORDING = "0c6f2a1e-0000-4000-8000-000000000001"
 
@@ -381,15 +380,6 @@ async def test_many_ratings_at_once_from_several_tasks_are_all_kept(household: H
         await asyncio.gather(*(rate_path(services, path, n) for n, path in enumerate(paths)))
         assert sorted((await ratings(services)).values()) == list(range(10))
         assert len(journal_lines(household)) == 10
-
-
-def type_verb(household: Household, *words: str | Path) -> tuple[int, str]:
-    """Carry out a verb of the command line; return its exit status and what it told."""
-    told = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stderr(told):
-        patch.setenv("ANAGNORISIS_MEDIA", str(household.home / "media"))
-        status = main(["--data-dir", str(household.data_dir), *map(str, words)])
-    return status, told.getvalue()
 
 
 ODD_NAMES = (
