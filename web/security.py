@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 from daemon.settings import WebSettings
 from web.keys import SESSIONS
 
-PUBLIC = frozenset({"health", "sign-in", "static"})
+PUBLIC = frozenset({"health", "login", "static"})
 """Names of the routes that anyone may ask for."""
 
 COOKIE = "anagnorisis"

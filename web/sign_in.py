@@ -17,7 +17,7 @@ ATTEMPTS = web.AppKey("ATTEMPTS", Attempts)
 LONGEST_PASSWORD = 1024
 
 
-@routes.get("/sign-in", name="sign-in")
+@routes.get("/sign-in", name="login")
 async def show(request: web.Request) -> web.Response:
     """Ask for the password; where none is set there is nothing to ask."""
     target = _local(request.query.get("next", "/"))
@@ -52,7 +52,7 @@ async def sign_in(request: web.Request) -> web.Response:
     return response
 
 
-@routes.post("/sign-out", name="sign-out")
+@routes.post("/sign-out", name="logout")
 async def sign_out(request: web.Request) -> web.Response:
     """End the session."""
     if SESSIONS in request.app:
