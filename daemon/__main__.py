@@ -5,6 +5,7 @@ import asyncio
 import logging
 import logging.handlers
 import os
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -41,8 +42,8 @@ def main(words: list[str] | None = None) -> int:
         return DONE
     except (CommandFailed, Taken, NewerDatabase, JournalError, ConnectorError) as error:
         print(error, file=sys.stderr)
-    except DBAPIError as error:
-        print(f"{settings.database_path}: {error.orig}", file=sys.stderr)
+    except (DBAPIError, sqlite3.Error) as error:
+        print(f"{settings.database_path}: {getattr(error, 'orig', error)}", file=sys.stderr)
     except OSError as error:
         place = error.filename or settings.data_dir
         print(f"{place}: {error.strerror or error}", file=sys.stderr)

@@ -34,6 +34,7 @@ def upgrade(path: Path, backups: Path) -> Path | None:
     if path.exists() and path.stat().st_size:
         current = check_revision(path)
         if current == _script().get_current_head():
+            _turn_wal_on(path)
             return None
         backup = copy_database(path, backups / f"{now():%Y%m%d-%H%M%S}-before-{current}.db")
     engine = create_engine(f"sqlite:///{path}")
@@ -44,7 +45,14 @@ def upgrade(path: Path, backups: Path) -> Path | None:
             command.upgrade(_config(connection), "head")
     finally:
         engine.dispose()
+    _turn_wal_on(path)
     return backup
+
+
+def _turn_wal_on(path: Path) -> None:
+    """Do it before others open the database: the change itself does not wait for writers."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def check_revision(path: Path) -> str:
