@@ -14,11 +14,13 @@ from web import (
     api_items,
     api_jobs,
     api_taste,
+    browse,
     events,
     health,
     media,
     sign_in,
     thumbnails,
+    viewer,
 )
 from web.errors import show_errors
 from web.health import REGISTRY
@@ -54,7 +56,7 @@ def create_app(services: Services, runner: Runner, *, password: str | None) -> w
     aiohttp_jinja2.setup(
         app, loader=jinja2.PackageLoader("web"), undefined=jinja2.StrictUndefined, autoescape=True
     )
-    for module in (sign_in,):
+    for module in (sign_in, viewer, browse):
         app.add_routes(module.routes)
     for module in (api_items, api_jobs, api_taste, events, media, thumbnails, health):
         app.add_routes(module.routes)
