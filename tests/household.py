@@ -30,6 +30,10 @@ class Household:
         self.data_dir = home / "data"
         self._settings = settings
 
+    def also(self, **settings: Any) -> None:
+        """Add to the settings, before the house is opened."""
+        self._settings |= settings
+
     def folder(self, kind: Kind) -> Path:
         """Return the folder of a kind."""
         folder = self.home / "media" / kind / "Main"

@@ -277,7 +277,7 @@ async def test_a_scheduled_step_ends_with_the_quiet_hours_and_goes_on_the_next_n
 async def test_the_nightly_run_falls_due_and_a_missed_one_is_made_up(
     household: Household,
 ) -> None:
-    household._settings["schedule"] = ScheduleSettings(nightly="* * * * *", watch=False)
+    household.also(schedule=ScheduleSettings(nightly="* * * * *", watch=False))
     async with household.open() as services:
         await enqueue(services.database, ["backup"], origin="schedule")
         async with services.database.write() as session:
@@ -292,7 +292,7 @@ async def test_the_nightly_run_falls_due_and_a_missed_one_is_made_up(
 
 
 async def test_the_schedule_queues_by_itself(household: Household) -> None:
-    household._settings["schedule"] = ScheduleSettings(sync="1s", watch=False)
+    household.also(schedule=ScheduleSettings(sync="1s", watch=False))
     async with household.open() as services, scheduling(services, Runner(services)):
         for _ in range(100):
             async with services.database.read() as session:

@@ -27,7 +27,7 @@ async def show(request: web.Request) -> web.Response:
     return render(request, "sign_in.html", "sign_in.html", problem="", next=target)
 
 
-@routes.post("/sign-in")
+@routes.post("/sign-in", name="login")
 async def sign_in(request: web.Request) -> web.Response:
     """Check the password and begin a session."""
     sessions, attempts = request.app[SESSIONS], request.app[ATTEMPTS]
@@ -49,7 +49,7 @@ async def sign_in(request: web.Request) -> web.Response:
         COOKIE, sessions.begin(), max_age=LIFETIME, httponly=True, samesite="Lax", path="/",
         secure=request.secure,
     )  # fmt: skip
-    return response
+    raise response
 
 
 @routes.post("/sign-out", name="logout")
@@ -59,7 +59,7 @@ async def sign_out(request: web.Request) -> web.Response:
         request.app[SESSIONS].end(request.cookies.get(COOKIE))
     response = web.HTTPSeeOther("/sign-in")
     response.del_cookie(COOKIE, path="/")
-    return response
+    raise response
 
 
 def _refuse(request: web.Request, target: str, problem: str, status: int) -> web.Response:
