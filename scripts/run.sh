@@ -16,10 +16,11 @@ if grep -qs '^sources:' "${ANAGNORISIS_CONFIG:-$data/config.yaml}"; then
 elif ! has_media "$media"; then
     echo "There is no music, images, videos or text folder in $media."
     media=$PWD/media
-    if ! has_media "$media"; then
+    if has_media "$media"; then
+        echo "Taking $media instead."
+    else
         echo "Making a small demonstration library in $media ..."
         "$python" -m daemon.demonstration "$media"
     fi
-    echo "Taking $media instead."
 fi
 ANAGNORISIS_MEDIA=$media exec "$python" -m daemon --data-dir "$data"
