@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.daemon_process import DaemonProcess, running_daemon
 from tests.media import make_audio
 
@@ -61,9 +63,6 @@ def test_it_ends_within_seconds_though_somebody_listens(tmp_path: Path) -> None:
 
 def test_a_second_daemon_on_the_same_data_says_so_and_ends(tmp_path: Path) -> None:
     make_library(tmp_path)
-    with running_daemon(tmp_path):
-        try:
-            with running_daemon(tmp_path):
-                raise AssertionError("two daemons on one data folder")
-        except AssertionError as error:
-            assert "is at work in" in str(error)
+    second = pytest.raises(AssertionError, match="is at work in")
+    with running_daemon(tmp_path), second, running_daemon(tmp_path):
+        pytest.fail("two daemons on one data folder")
