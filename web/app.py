@@ -17,6 +17,7 @@ from web import (
     browse,
     events,
     health,
+    item,
     media,
     sign_in,
     thumbnails,
@@ -56,7 +57,7 @@ def create_app(services: Services, runner: Runner, *, password: str | None) -> w
     aiohttp_jinja2.setup(
         app, loader=jinja2.PackageLoader("web"), undefined=jinja2.StrictUndefined, autoescape=True
     )
-    for module in (sign_in, viewer, browse):
+    for module in (sign_in, viewer, browse, item):
         app.add_routes(module.routes)
     for module in (api_items, api_jobs, api_taste, events, media, thumbnails, health):
         app.add_routes(module.routes)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -105,7 +105,7 @@ def _read(request: web.Request) -> Question:
         for name, (known, default) in choice.items()
     }
     return Question(
-        kind=cast(Kind | None, kind),
+        kind=kind,
         text=query.get("q", "").strip()[:MAXIMUM_QUERY],
         source=query.get("source", ""),
         after=parse_public_id(query.get("after", "")),

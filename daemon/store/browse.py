@@ -35,7 +35,7 @@ class Card:
     """What a list shows of an item, to one profile."""
 
     item_id: int
-    kind: str
+    kind: Kind
     title: str
     artist: str
     album: str
@@ -105,16 +105,17 @@ async def find_cards(
     """Return the cards of items, in the order of their ids; unknown ones are left out."""
     query = (
         select(
-            Item.id, Item.kind, Item.title, Item.artist, Item.album, Item.year, Item.duration,
-            Item.input_hash, Rating.value.label("rating"), Prediction.value.label("predicted"),
-            Prediction.uncertainty,
+            Item.id.label("item_id"), Item.kind, Item.title, Item.artist, Item.album, Item.year,
+            Item.duration, Item.input_hash.label("version"), Rating.value.label("rating"),
+            Prediction.value.label("predicted"), Prediction.uncertainty,
         )
         .outerjoin(Rating, _of(Rating, profile_id))
         .outerjoin(Prediction, _of(Prediction, profile_id))
         .where(Item.id.in_(item_ids))
     )  # fmt: skip
     why = reasons or {}
-    cards = {row.id: Card(*row, why=why.get(row.id, "")) for row in await session.execute(query)}
+    rows = (await session.execute(query)).mappings()
+    cards = {row["item_id"]: Card(**row, why=why.get(row["item_id"], "")) for row in rows}
     return [cards[item_id] for item_id in item_ids if item_id in cards]
 
 

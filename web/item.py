@@ -1,0 +1,190 @@
+"""The page of one item: see or hear it, rate it, correct what is known of it."""
+
+import asyncio
+import os
+
+from aiohttp import web
+from markdown_it import MarkdownIt
+from sqlalchemy import func, select
+
+from connectors.folder.sidecar_writer import NoteRefused, read_note, write_note
+from daemon.identity.joins import UnknownJoin, undo_join
+from daemon.jobs.queue import enqueue_files
+from daemon.jobs.schedule import TAKE_IN
+from daemon.services import Services
+from daemon.store.browse import Card, find_cards
+from daemon.store.detail import Detail, Place, find_detail
+from daemon.store.journal import JournalError
+from daemon.store.models import PredictionState, Rating, public_id
+from daemon.store.ratings import BadRating, check_rating, rate
+from daemon.vectors.predictions import MINIMUM_RATINGS
+from daemon.vectors.search import SearchUnavailable
+from web.htmx import is_htmx
+from web.keys import RUNNER, SERVICES
+from web.lookup import find_item_id
+from web.media import content_type_of, find_readable
+from web.viewer import Viewer, find_viewer, show
+
+routes = web.RouteTableDef()
+
+SIMILAR = 12
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+FOR_BROWSERS = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/avif")
+"""Pictures that browsers show as they are; of others they get the large thumbnail."""
+
+
+@routes.get("/items/{id}")
+async def item(request: web.Request) -> web.Response:
+    """Show the item."""
+    viewer = await find_viewer(request)
+    return await _page(request, viewer, await _find(request, viewer))
+
+
+@routes.get("/items/{id}/similar")
+async def similar(request: web.Request) -> web.Response:
+    """Show what is most like it: asked for by the page when it stands."""
+    viewer = await find_viewer(request)
+    detail = await _find(request, viewer)
+    cards, problem = await _similar(request.app[SERVICES], viewer, detail)
+    trusted = (await _state(request, viewer))[0]
+    return show(
+        request, viewer, "similar.html", "_similar.html", detail=detail, cards=cards,
+        problem=problem, is_trusted=trusted,
+    )  # fmt: skip
+
+
+@routes.post("/items/{id}/rating")
+async def rate_item(request: web.Request) -> web.Response:
+    """Keep the form's rating, or take it back where the field is empty."""
+    viewer = await find_viewer(request)
+    async with request.app[SERVICES].database.read() as session:
+        item_id = await find_item_id(request, session)
+    await keep_rating(request, viewer, item_id, str((await request.post()).get("value", "")))
+    if not is_htmx(request):
+        raise web.HTTPSeeOther(f"/items/{public_id(item_id)}")
+    await request.app[SERVICES].predictions.settle(viewer.profile.id, timeout=1.0)
+    return await _page(request, viewer, await _find(request, viewer))
+
+
+async def keep_rating(request: web.Request, viewer: Viewer, item_id: int, text: str) -> None:
+    """Keep a rating on disk, or take it back. Raises the answer to what cannot be kept."""
+    services = request.app[SERVICES]
+    try:
+        value = check_rating(text.replace(",", ".")) if text.strip() else None
+        await rate(services.database, services.journal, viewer.profile.id, item_id, value)
+    except BadRating as error:
+        raise web.HTTPUnprocessableEntity(text=str(error)) from error
+    except JournalError as error:
+        text = f"The rating was not kept: {error.strerror}. Nothing was changed."
+        raise web.HTTPServiceUnavailable(text=text) from error
+    services.predictions.request(viewer.profile.id)
+
+
+@routes.post("/items/{id}/note")
+async def write(request: web.Request) -> web.Response:
+    """Write the note beside the file, and have the folder looked at again."""
+    viewer = await find_viewer(request)
+    detail = await _find(request, viewer)
+    form = await request.post()
+    text = str(form.get("note", ""))
+    place = await _readable(request, detail)
+    if place is None:
+        raise web.HTTPNotFound(text="Its file is not there now, so no note can lie beside it.")
+    try:
+        await asyncio.to_thread(write_note, place.absolute, text, str(form.get("before", "")))
+    except NoteRefused as error:
+        response = await _page(request, viewer, detail, draft=text, problem=str(error))
+        response.set_status(422)
+        return response
+    under = {place.source: [os.path.dirname(place.path).hex()]}  # noqa: PTH120  # bytes
+    await enqueue_files(request.app[SERVICES].database, TAKE_IN, under)
+    request.app[RUNNER].wake()
+    raise web.HTTPSeeOther(f"/items/{detail.card.id}?noted=1#note")
+
+
+@routes.post("/items/{id}/joins/{join}/undo")
+async def undo(request: web.Request) -> web.Response:
+    """Make a joined file an item of its own again, and show that."""
+    name = request.match_info["join"]
+    join_id = int(name) if name.isdecimal() and len(name) < 19 else 0
+    try:
+        async with request.app[SERVICES].database.write(durable=True) as session:
+            alone = await undo_join(session, join_id)
+    except UnknownJoin as error:
+        raise web.HTTPNotFound(text=str(error)) from error
+    raise web.HTTPSeeOther(f"/items/{public_id(alone)}")
+
+
+async def _find(request: web.Request, viewer: Viewer) -> Detail:
+    async with request.app[SERVICES].database.read() as session:
+        item_id = await find_item_id(request, session)
+        detail = await find_detail(session, viewer.profile.id, item_id)
+    if detail is None:
+        raise web.HTTPNotFound(text="There is no such item.")
+    return detail
+
+
+async def _readable(request: web.Request, detail: Detail) -> Place | None:
+    roots = [bytes(folder.path) for folder in request.app[SERVICES].settings.folders]
+    places = {place.absolute: place for place in detail.places}
+    for path, place in places.items():
+        if await asyncio.to_thread(find_readable, [(place.root, place.path)], roots):
+            return places[path]
+    return None
+
+
+async def _state(request: web.Request, viewer: Viewer) -> tuple[bool, int]:
+    """Return whether the predictions are trusted, and how many ratings they still need."""
+    async with request.app[SERVICES].database.read() as session:
+        state = await session.get(PredictionState, viewer.profile.id)
+        given = await session.scalar(
+            select(func.count()).where(Rating.profile_id == viewer.profile.id)
+        )
+    return bool(state and state.trusted), max(0, MINIMUM_RATINGS - (given or 0))
+
+
+async def _page(
+    request: web.Request,
+    viewer: Viewer,
+    detail: Detail,
+    *,
+    draft: str | None = None,
+    problem: str = "",
+) -> web.Response:
+    place = await _readable(request, detail)
+    note, unreadable = "", "" if place else "Its file is not there now."
+    if place:
+        try:
+            note = await asyncio.to_thread(read_note, place.absolute)
+        except NoteRefused as error:
+            unreadable = str(error)
+    trusted, missing = await _state(request, viewer)
+    media_type = content_type_of(place.absolute) if place else ""
+    text, html = _text(detail, place.path if place else b"")
+    return show(
+        request, viewer, "item.html", "_rating.html", detail=detail, card=detail.card,
+        action=f"/items/{detail.card.id}/rating", is_trusted=trusted, missing=missing,
+        media_type=media_type, for_browsers=FOR_BROWSERS, note=note,
+        draft=note if draft is None else draft, problem=problem, unreadable=unreadable,
+        is_noted="noted" in request.query, text=text, html=html,
+    )  # fmt: skip
+
+
+def _text(detail: Detail, path: bytes) -> tuple[str, str]:
+    """Return the text of a text item as it is, or where it is Markdown as safe HTML."""
+    text = dict(detail.descriptions).get("text", "") if detail.card.kind == "text" else ""
+    if not path.lower().endswith((b".md", b".markdown")):
+        return text, ""
+    return "", str(MARKDOWN.render(text))
+
+
+async def _similar(services: Services, viewer: Viewer, detail: Detail) -> tuple[list[Card], str]:
+    try:
+        hits = await services.search.similar(
+            detail.card.item_id, kind=detail.card.kind, limit=SIMILAR
+        )
+    except SearchUnavailable as error:
+        return [], str(error)
+    async with services.database.read() as session:
+        ids = [hit.item_id for hit in hits]
+        return await find_cards(session, viewer.profile.id, ids), ""
