@@ -1,35 +1,33 @@
-"""Search by meaning against a plain numpy product: python -m benchmarks.search [ITEMS].
+"""Search by meaning against a plain numpy product.
 
 Baseline: `matrix @ query` and argpartition for the top 100, on the same float32 matrix in memory.
 Limit: 1.5 times the baseline, recall 1.0. Rows with several chunks an item are shown beside.
 """
 
-import statistics
-import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.figures import Figure, median, ratio_figure
 from ml.vector_index import VectorIndex
 
+ITEMS = 100_000
 DIMENSIONS = 384
 LIMIT = 100
 QUERIES = 40
 LARGEST_RATIO = 1.5
 
 
-def main() -> None:
-    """Print the table; exit status 1 where a limit is broken."""
-    items = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    print(f"{'search by meaning, top 100':<42}{'figure':>10}{'baseline':>10}{'ratio':>7}  recall")
-    sound = [measure(items, 1), measure(items // 4, 4)]
-    sys.exit(0 if all(sound) else 1)
+def measure() -> list[Figure]:
+    """Measure items of one chunk, and items of four."""
+    return [_compare(ITEMS, 1), _compare(ITEMS // 4, 4)]
 
 
-def measure(items: int, chunks: int) -> bool:
+def _compare(items: int, chunks: int) -> Figure:
     """Compare the index with plain numpy, turn by turn."""
     rows = items * chunks
     vectors, queries = _unit_vectors(rows, 1), _unit_vectors(QUERIES, 2).astype(np.float32)
@@ -45,12 +43,10 @@ def measure(items: int, chunks: int) -> bool:
             ours.append(time.perf_counter() - middle)
             plain.append(middle - begin)
             recalls.append(np.isin(wanted + 1, found).mean() if chunks == 1 else 1.0)
-    figure, baseline = statistics.median(ours[5:]), statistics.median(plain[5:])
-    recall, ratio = float(np.mean(recalls)), figure / baseline
-    shown = f"{recall:.3f}" if chunks == 1 else "-"
-    name = f"{items} items of {chunks} x {DIMENSIONS}"
-    print(f"{name:<42}{figure * 1e3:>7.1f} ms{baseline * 1e3:>7.1f} ms{ratio:>7.2f}  {shown}")
-    return recall == 1.0 and ratio <= LARGEST_RATIO
+    recall = float(np.mean(recalls))
+    name = f"search, {items:,} items of {chunks} x {DIMENSIONS}, recall {recall:.3f} (numpy)"
+    figure = ratio_figure(name, median(ours[5:]), median(plain[5:]), at_most=LARGEST_RATIO)
+    return replace(figure, is_kept=figure.is_kept and recall == 1.0)
 
 
 def _unit_vectors(rows: int, seed: int) -> npt.NDArray[np.float16]:
@@ -79,7 +75,3 @@ def _plain_top(
     best = np.argpartition(scores, len(scores) - LIMIT)[-LIMIT:]
     ordered: npt.NDArray[np.int64] = best[np.argsort(-scores[best])]
     return ordered
-
-
-if __name__ == "__main__":
-    main()

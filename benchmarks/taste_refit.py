@@ -1,14 +1,11 @@
-"""Refit and rescore after one new rating: python -m benchmarks.taste_refit [ITEMS].
+"""Refit and rescore after one new rating.
 
 Figure: `score` of the vector worker, features warm, with one rating added each time. Baseline:
 the products and factorisations of those shapes in plain numpy, float32 for the items and float64
 for the fit, without the kernel's exponentials, in the same blocks. Limit: under 2 times it.
 """
 
-import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,32 +13,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.figures import Figure, median, ratio_figure, time_of
 from ml.facts_space import FACTS_DIMENSIONS, FACTS_SPACE
 from ml.taste import ANCHORS, BLOCK_ITEMS, TasteSettings
 from ml.taste_features import PARTS_WIDTH
 from ml.vector_worker import VectorWorker, start
 
 SPACE, DIMENSIONS = "benchmark", 384
+ITEMS = 100_000
 RATINGS = 2000
 ROUNDS = 5
 LARGEST_RATIO = 2.0
 
 
-def main() -> None:
-    """Print the table; exit status 1 where the limit is broken."""
-    items = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+def measure() -> list[Figure]:
+    """Compare the worker with plain numpy."""
     with tempfile.TemporaryDirectory() as folder:
         worker = start({"directory": folder, "writable": True})
-        _fill(worker, items)
-        figure, baseline = measure(worker, items)
-    ratio = figure / baseline
-    print(f"{'refit and rescore after one rating':<42}{'figure':>10}{'baseline':>10}{'ratio':>7}")
-    name = f"{RATINGS} ratings, {items} items"
-    print(f"{name:<42}{figure * 1e3:>7.0f} ms{baseline * 1e3:>7.0f} ms{ratio:>7.2f}")
-    sys.exit(0 if ratio < LARGEST_RATIO else 1)
+        _fill(worker, ITEMS)
+        figure, baseline = _compare(worker, ITEMS)
+    name = f"refit, rescore: {RATINGS:,} ratings, {ITEMS:,} items (bare algebra)"
+    return [ratio_figure(name, figure, baseline, at_most=LARGEST_RATIO)]
 
 
-def measure(worker: VectorWorker, items: int) -> tuple[float, float]:
+def _compare(worker: VectorWorker, items: int) -> tuple[float, float]:
     """Return median seconds of the worker and of plain numpy, taken in turns."""
     rng = np.random.default_rng(3)
     rated = (rng.choice(items, RATINGS + ROUNDS + 1, replace=False) + 1).tolist()
@@ -52,9 +47,9 @@ def measure(worker: VectorWorker, items: int) -> tuple[float, float]:
     ours, plain = [], []
     for count in range(RATINGS + 1, RATINGS + 1 + ROUNDS):
         score = partial(worker.score, SPACE, rated[:count], ratings[:count], settings)
-        ours.append(_seconds(score))
-        plain.append(_seconds(bare))
-    return statistics.median(ours), statistics.median(plain)
+        ours.append(time_of(score))
+        plain.append(time_of(bare))
+    return median(ours), median(plain)
 
 
 def _fill(worker: VectorWorker, items: int) -> None:
@@ -108,13 +103,3 @@ def _bare_algebra(items: int) -> Callable[[], None]:
         score()
 
     return both
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
-
-
-if __name__ == "__main__":
-    main()

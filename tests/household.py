@@ -47,7 +47,7 @@ class Household:
             FolderSettings(name=folder.parent.name, media=folder.parent.name, path=folder)
             for folder in sorted((self.home / "media").glob("*/Main"))
         )
-        return Settings(data_dir=self.data_dir, workers=1, sources=sources, **self._settings)
+        return Settings(data_dir=self.data_dir, sources=sources, **{"workers": 1} | self._settings)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Services]:

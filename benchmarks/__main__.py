@@ -1,0 +1,38 @@
+"""All benchmarks, or the named ones: python -m benchmarks [NAME…].
+
+Every figure stands beside its baseline, measured in the same run; the exit status tells whether
+all limits were kept.
+"""
+
+import sys
+
+from benchmarks import browse, daemon, search, sync, taste_refit
+from benchmarks.figures import machine, print_table
+
+BENCHMARKS = {
+    "sync": sync.measure,
+    "search": search.measure,
+    "taste": taste_refit.measure,
+    "browse": browse.measure,
+    "daemon": daemon.measure,
+}
+
+
+def main() -> int:
+    """Run what was asked for."""
+    names = sys.argv[1:] or list(BENCHMARKS)
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"There is no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}.")
+        return 2
+    figures = []
+    for name in names:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        figures += BENCHMARKS[name]()
+    print(machine())
+    print_table(figures)
+    return 0 if all(figure.is_kept for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

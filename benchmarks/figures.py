@@ -1,0 +1,66 @@
+"""A measured figure beside its baseline, and the table that they make."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What was measured, what it is compared with in the same run, and how far it may go."""
+
+    name: str
+    value: str
+    baseline: str
+    ratio: float
+    limit: str
+    is_kept: bool
+
+
+def ratio_figure(name: str, value: float, baseline: float, *, at_most: float) -> Figure:
+    """Compare two times in seconds."""
+    ratio = value / baseline
+    return Figure(
+        name, seconds(value), seconds(baseline), ratio, f"<= {at_most:g}", ratio <= at_most
+    )
+
+
+def seconds(value: float) -> str:
+    """Return a time as people read it."""
+    return f"{value * 1e3:.1f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def time_of(call: Callable[[], object]) -> float:
+    """Return how long a call takes, in seconds."""
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median."""
+    return statistics.median(values)
+
+
+def machine() -> str:
+    """Return what the figures were measured on."""
+    return (
+        f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
+        f"numpy {np.__version__}"
+    )
+
+
+def print_table(figures: Sequence[Figure]) -> None:
+    """Print the figures, one a line."""
+    widths = (58, 12, 12, 8, 10)
+    titles = ("figure", "measured", "baseline", "ratio", "limit")
+    print("".join(title.ljust(width) for title, width in zip(titles, widths, strict=True)))
+    for figure in figures:
+        cells = (figure.name, figure.value, figure.baseline, f"{figure.ratio:.2f}", figure.limit)
+        line = "".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        print(line + ("ok" if figure.is_kept else "OVER"), flush=True)
