@@ -19,6 +19,7 @@ from web import (
     health,
     item,
     media,
+    rate,
     sign_in,
     thumbnails,
     viewer,
@@ -57,7 +58,7 @@ def create_app(services: Services, runner: Runner, *, password: str | None) -> w
     aiohttp_jinja2.setup(
         app, loader=jinja2.PackageLoader("web"), undefined=jinja2.StrictUndefined, autoescape=True
     )
-    for module in (sign_in, viewer, browse, item):
+    for module in (sign_in, viewer, browse, item, rate):
         app.add_routes(module.routes)
     for module in (api_items, api_jobs, api_taste, events, media, thumbnails, health):
         app.add_routes(module.routes)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from typing import Any
 
 from aiohttp import web
 from markdown_it import MarkdownIt
@@ -46,7 +47,7 @@ async def similar(request: web.Request) -> web.Response:
     viewer = await find_viewer(request)
     detail = await _find(request, viewer)
     cards, problem = await _similar(request.app[SERVICES], viewer, detail)
-    trusted = (await _state(request, viewer))[0]
+    trusted = (await find_state(request, viewer))[0]
     return show(
         request, viewer, "similar.html", "_similar.html", detail=detail, cards=cards,
         problem=problem, is_trusted=trusted,
@@ -133,7 +134,7 @@ async def _readable(request: web.Request, detail: Detail) -> Place | None:
     return None
 
 
-async def _state(request: web.Request, viewer: Viewer) -> tuple[bool, int]:
+async def find_state(request: web.Request, viewer: Viewer) -> tuple[bool, int]:
     """Return whether the predictions are trusted, and how many ratings they still need."""
     async with request.app[SERVICES].database.read() as session:
         state = await session.get(PredictionState, viewer.profile.id)
@@ -141,6 +142,18 @@ async def _state(request: web.Request, viewer: Viewer) -> tuple[bool, int]:
             select(func.count()).where(Rating.profile_id == viewer.profile.id)
         )
     return bool(state and state.trusted), max(0, MINIMUM_RATINGS - (given or 0))
+
+
+async def viewing(request: web.Request, viewer: Viewer, detail: Detail) -> dict[str, Any]:
+    """Return what the templates need to show the item itself, and what is expected of it."""
+    place = await _readable(request, detail)
+    trusted, missing = await find_state(request, viewer)
+    text, html = _text(detail, place.path if place else b"")
+    return {
+        "detail": detail, "card": detail.card, "is_trusted": trusted, "missing": missing,
+        "media_type": content_type_of(place.absolute) if place else "",
+        "for_browsers": FOR_BROWSERS, "text": text, "html": html, "place": place,
+    }  # fmt: skip
 
 
 async def _page(
@@ -151,22 +164,18 @@ async def _page(
     draft: str | None = None,
     problem: str = "",
 ) -> web.Response:
-    place = await _readable(request, detail)
+    context = await viewing(request, viewer, detail)
+    place: Place | None = context["place"]
     note, unreadable = "", "" if place else "Its file is not there now."
     if place:
         try:
             note = await asyncio.to_thread(read_note, place.absolute)
         except NoteRefused as error:
             unreadable = str(error)
-    trusted, missing = await _state(request, viewer)
-    media_type = content_type_of(place.absolute) if place else ""
-    text, html = _text(detail, place.path if place else b"")
     return show(
-        request, viewer, "item.html", "_rating.html", detail=detail, card=detail.card,
-        action=f"/items/{detail.card.id}/rating", is_trusted=trusted, missing=missing,
-        media_type=media_type, for_browsers=FOR_BROWSERS, note=note,
-        draft=note if draft is None else draft, problem=problem, unreadable=unreadable,
-        is_noted="noted" in request.query, text=text, html=html,
+        request, viewer, "item.html", "_rating.html", action=f"/items/{detail.card.id}/rating",
+        note=note, draft=note if draft is None else draft, problem=problem,
+        unreadable=unreadable, is_noted="noted" in request.query, **context,
     )  # fmt: skip
 
 

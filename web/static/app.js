@@ -29,3 +29,8 @@ document.addEventListener("htmx:responseError", (event) => {
 document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful) showTrouble("");
 });
+
+// Pictures that failed before this file was read.
+for (const picture of document.images) {
+  if (picture.complete && !picture.naturalWidth && picture.loading !== "lazy") picture.classList.add("missing");
+}

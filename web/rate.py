@@ -1,0 +1,153 @@
+"""Rate one thing after the other.
+
+What was rated and skipped since the page was opened is the trail in the URL, so that undo works
+without a session, and in each window by itself.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from connectors.base import KINDS, Kind
+from daemon.store.browse import count_kinds
+from daemon.store.detail import find_detail
+from daemon.store.models import Rating, parse_public_id, public_id
+from daemon.store.rate_queue import count_unrated, find_next
+from web.item import find_state, keep_rating, viewing
+from web.keys import SERVICES
+from web.viewer import Viewer, find_viewer, show
+
+routes = web.RouteTableDef()
+
+LONGEST_TRAIL = 60
+EXPLORE_EVERY = 3
+"""Every so many items the next one comes by chance alone, so that nothing stays unseen."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One thing that was shown: skipped, or rated, with the rating that it had before."""
+
+    item_id: int
+    rated: bool
+    former: float | None = None
+
+    def __str__(self) -> str:
+        former = "" if self.former is None else f"~{self.former}"
+        return ("r" if self.rated else "s") + public_id(self.item_id) + former
+
+
+Trail = list[Visit]
+
+
+def read_trail(text: str) -> Trail:
+    """Undo `write_trail`; what is not understood is left out."""
+    trail = []
+    for part in text.split(",")[-LONGEST_TRAIL:]:
+        name, _, former = part[1:].partition("~")
+        item_id = parse_public_id(name)
+        if item_id is None or part[:1] not in "rs":
+            continue
+        trail.append(Visit(item_id, part[0] == "r", _former(former)))
+    return trail
+
+
+def _former(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value <= 10 else None
+
+
+def write_trail(trail: Trail) -> str:
+    """Return the trail as it stands in the URL."""
+    return ",".join(str(visit) for visit in trail[-LONGEST_TRAIL:])
+
+
+@routes.get("/rate")
+async def choose(request: web.Request) -> web.Response:
+    """Let the person choose a kind, with what is left of each."""
+    viewer = await find_viewer(request)
+    async with request.app[SERVICES].database.read() as session:
+        counts = await count_kinds(session)
+        left = {kind: await count_unrated(session, viewer.profile.id, kind) for kind in KINDS}
+    missing = (await find_state(request, viewer))[1]
+    return show(
+        request, viewer, "rate_kinds.html", "rate_kinds.html", counts=counts, left=left,
+        missing=missing,
+    )  # fmt: skip
+
+
+@routes.get("/rate/{kind}")
+async def show_next(request: web.Request) -> web.Response:
+    """Show the item of the URL, or else the next one."""
+    viewer, kind = await find_viewer(request), _kind(request)
+    trail = read_trail(request.query.get("trail", ""))
+    async with request.app[SERVICES].database.read() as session:
+        item_id = parse_public_id(request.query.get("item", ""))
+        if item_id is None:
+            item_id = await find_next(
+                session, viewer.profile.id, kind,
+                left_out=[visit.item_id for visit in trail],
+                seed=date.today().toordinal() * 8191 + viewer.profile.id,
+                uncertain=len(trail) % EXPLORE_EVERY != EXPLORE_EVERY - 1,
+            )  # fmt: skip
+        detail = await find_detail(session, viewer.profile.id, item_id) if item_id else None
+        left = await count_unrated(session, viewer.profile.id, kind)
+    context: dict[str, Any] = {"kind": kind, "left": left, "trail": write_trail(trail)}
+    if detail is None:
+        response = show(request, viewer, "rate.html", "_rate.html", card=None, **context)
+    else:
+        skipped = write_trail([*trail, Visit(detail.card.item_id, False)])
+        context |= await viewing(request, viewer, detail)
+        response = show(
+            request, viewer, "rate.html", "_rate.html", skip=f"/rate/{kind}?trail={skipped}",
+            action=f"/rate/{kind}", **context,
+        )  # fmt: skip
+    response.headers["HX-Push-Url"] = request.path_qs
+    return response
+
+
+@routes.post("/rate/{kind}")
+async def keep(request: web.Request) -> web.Response:
+    """Keep the rating on disk, then go on to the next item."""
+    viewer, kind, form = await find_viewer(request), _kind(request), await request.post()
+    item_id, value = parse_public_id(str(form.get("item", ""))), str(form.get("value", ""))
+    if item_id is None or not value.strip():
+        raise web.HTTPUnprocessableEntity(text="A rating is a number from 0 to 10.")
+    former = await _rating(request, viewer, item_id)
+    await keep_rating(request, viewer, item_id, value)
+    trail = [*read_trail(str(form.get("trail", ""))), Visit(item_id, True, former)]
+    raise web.HTTPSeeOther(f"/rate/{kind}?trail={quote(write_trail(trail), safe=',~')}")
+
+
+@routes.post("/rate/{kind}/undo")
+async def undo(request: web.Request) -> web.Response:
+    """Go back to the last thing, and give it the rating back that it had, or none."""
+    viewer, kind, form = await find_viewer(request), _kind(request), await request.post()
+    trail = read_trail(str(form.get("trail", "")))
+    if not trail:
+        raise web.HTTPSeeOther(f"/rate/{kind}")
+    last = trail.pop()
+    if last.rated:
+        former = "" if last.former is None else str(last.former)
+        await keep_rating(request, viewer, last.item_id, former)
+    kept = quote(write_trail(trail), safe=",~")
+    raise web.HTTPSeeOther(f"/rate/{kind}?item={public_id(last.item_id)}&trail={kept}")
+
+
+def _kind(request: web.Request) -> Kind:
+    kind = request.match_info["kind"]
+    if kind not in KINDS:
+        raise web.HTTPNotFound(text=f"There is no kind of media called {kind}.")
+    return kind
+
+
+async def _rating(request: web.Request, viewer: Viewer, item_id: int) -> float | None:
+    async with request.app[SERVICES].database.read() as session:
+        rating = await session.get(Rating, (viewer.profile.id, item_id))
+    return rating.value if rating else None
