@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,7 +30,22 @@ def now() -> datetime:
 
 def new_id() -> int:
     """Return a 62-bit id that sorts by time and is never given twice, even by a new database."""
-    return time.time_ns() // 1_000_000 << 21 | secrets.randbits(21)
+    return next(_IDS)
+
+
+def _draw_ids() -> Iterator[int]:
+    """Yield milliseconds with 21 random bits; a sync draws dozens in one of them."""
+    moment, drawn = 0, set[int]()
+    while True:
+        if moment != (moment := time.time_ns() // 1_000_000):
+            drawn.clear()
+        chance = secrets.randbits(21)
+        if chance not in drawn:
+            drawn.add(chance)
+            yield moment << 21 | chance
+
+
+_IDS = _draw_ids()
 
 
 def public_id(item_id: int) -> str:
