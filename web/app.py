@@ -18,11 +18,13 @@ from web import (
     events,
     health,
     item,
+    jobs,
     media,
     rate,
     sign_in,
     thumbnails,
     viewer,
+    wiki,
 )
 from web.errors import show_errors
 from web.health import REGISTRY
@@ -58,7 +60,7 @@ def create_app(services: Services, runner: Runner, *, password: str | None) -> w
     aiohttp_jinja2.setup(
         app, loader=jinja2.PackageLoader("web"), undefined=jinja2.StrictUndefined, autoescape=True
     )
-    for module in (sign_in, viewer, browse, item, rate):
+    for module in (sign_in, viewer, browse, item, rate, jobs, wiki):
         app.add_routes(module.routes)
     for module in (api_items, api_jobs, api_taste, events, media, thumbnails, health):
         app.add_routes(module.routes)
