@@ -7,7 +7,7 @@ all limits were kept.
 import sys
 
 from benchmarks import browse, daemon, search, sync, taste_refit
-from benchmarks.figures import machine, print_table
+from benchmarks.figures import machine, print_figure, print_head
 
 BENCHMARKS = {
     "sync": sync.measure,
@@ -25,12 +25,13 @@ def main() -> int:
     if unknown:
         print(f"There is no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}.")
         return 2
+    print(machine())
+    print_head()
     figures = []
     for name in names:
-        print(f"measuring {name} …", file=sys.stderr, flush=True)
-        figures += BENCHMARKS[name]()
-    print(machine())
-    print_table(figures)
+        for figure in BENCHMARKS[name]():
+            print_figure(figure)
+            figures.append(figure)
     return 0 if all(figure.is_kept for figure in figures) else 1
 
 

@@ -55,12 +55,20 @@ def machine() -> str:
     )
 
 
-def print_table(figures: Sequence[Figure]) -> None:
-    """Print the figures, one a line."""
-    widths = (58, 12, 12, 8, 10)
-    titles = ("figure", "measured", "baseline", "ratio", "limit")
-    print("".join(title.ljust(width) for title, width in zip(titles, widths, strict=True)))
-    for figure in figures:
-        cells = (figure.name, figure.value, figure.baseline, f"{figure.ratio:.2f}", figure.limit)
-        line = "".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        print(line + ("ok" if figure.is_kept else "OVER"), flush=True)
+WIDTHS = (66, 12, 12, 8, 10)
+
+
+def print_head() -> None:
+    """Print what the columns are."""
+    _print_line(("figure (baseline)", "measured", "baseline", "ratio", "limit"), "")
+
+
+def print_figure(figure: Figure) -> None:
+    """Print one line of the table."""
+    cells = (figure.name, figure.value, figure.baseline, f"{figure.ratio:.2f}", figure.limit)
+    _print_line(cells, "ok" if figure.is_kept else "OVER")
+
+
+def _print_line(cells: Sequence[str], verdict: str) -> None:
+    line = "".join(cell.ljust(width) for cell, width in zip(cells, WIDTHS, strict=True))
+    print((line + verdict).rstrip(), flush=True)

@@ -28,7 +28,8 @@ async def fill_catalogue(
 ) -> list[int]:
     """Add `count` tracks with a location each; return their ids."""
     chance = random.Random(1)
-    ids = [new_id() + n for n in range(count)]
+    first = new_id()
+    ids = list(range(first, first + count))
     async with services.database.write() as session:
         session.add(Source(name="synthetic", kind="folder", media="music", root=bytes(Path("/s"))))
     facts = await services.workers.vectors.call("facts", ["music"], [{"genres": ["Jazz"]}])
