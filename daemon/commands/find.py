@@ -7,7 +7,6 @@ from sqlalchemy import select
 from connectors.base import KINDS
 from daemon.commands.command import (
     DONE,
-    BadUsage,
     CommandFailed,
     Verbs,
     add_profile,
@@ -45,8 +44,14 @@ def add_verbs(verbs: Verbs) -> None:
 
 def _add_selection(parser: argparse.ArgumentParser, limit: int | None) -> None:
     parser.add_argument("--kind", choices=KINDS)
-    parser.add_argument("--limit", type=int, default=limit, metavar="N")
+    parser.add_argument("--limit", type=_limit, default=limit, metavar="N")
     add_profile(parser)
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError("should be a number from 0 to 999999999")
+    return int(text)
 
 
 async def search(services: Services, arguments: argparse.Namespace) -> int:
@@ -119,8 +124,6 @@ async def evaluate(services: Services, arguments: argparse.Namespace) -> int:
 
 
 async def _profile(services: Services, arguments: argparse.Namespace) -> Profile:
-    if getattr(arguments, "limit", None) is not None and arguments.limit < 0:
-        raise BadUsage("--limit is a number from 0 on.")
     async with services.database.read() as session:
         try:
             return await find_profile(session, services.settings, arguments.profile)
