@@ -7,8 +7,6 @@ import socket
 from contextlib import AsyncExitStack
 
 from aiohttp import web
-from web.app import create_app
-from web.password import ensure_password
 
 from connectors.base import Misconfigured
 from daemon.jobs.file_events import watching
@@ -17,6 +15,8 @@ from daemon.jobs.schedule import scheduling
 from daemon.lock import DAEMON, hold
 from daemon.opening import opened
 from daemon.settings import Settings
+from web.app import create_app
+from web.password import ensure_password
 
 log = logging.getLogger(__name__)
 

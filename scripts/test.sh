@@ -23,7 +23,7 @@ check() {  # check TITLE COMMAND...
 check format "$bin/ruff" format --check .
 check lint "$bin/ruff" check .
 check types "$bin/mypy"
-check layers "$bin/lint-imports"
+check layers "$bin/lint-imports" --no-logo
 check tests "$bin/python" -m pytest -n 2 -rs --durations=10
 
 echo

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from connectors.folder.watch import watch_folders
-
 from daemon.jobs.queue import enqueue_files
 from daemon.jobs.runner import Runner
 from daemon.jobs.schedule import TAKE_IN
