@@ -5,8 +5,10 @@ import asyncio
 import logging
 import logging.handlers
 import os
+import shutil
 import sqlite3
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
@@ -21,6 +23,7 @@ from daemon.store.journal import JournalError
 from daemon.store.migrate import NewerDatabase
 
 LOG_BYTES = 5_000_000
+FULL_BYTES = 1 << 20
 
 
 def main(words: list[str] | None = None) -> int:
@@ -43,14 +46,23 @@ def main(words: list[str] | None = None) -> int:
     except (CommandFailed, Taken, NewerDatabase, JournalError, ConnectorError) as error:
         print(error, file=sys.stderr)
     except (DBAPIError, sqlite3.Error) as error:
-        print(f"{settings.database_path}: {getattr(error, 'orig', error)}", file=sys.stderr)
+        reason = getattr(error, "orig", error)
+        print(f"{settings.database_path}: {reason}{_hint(settings)}", file=sys.stderr)
     except OSError as error:
         place = error.filename or settings.data_dir
-        print(f"{place}: {error.strerror or error}", file=sys.stderr)
+        print(f"{place}: {error.strerror or error}{_hint(settings)}", file=sys.stderr)
         _drop_output()
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
     return FAILED
+
+
+def _hint(settings: Settings) -> str:
+    """Say so where the disk is full: SQLite calls that many things."""
+    with suppress(OSError):
+        if shutil.disk_usage(settings.data_dir).free < FULL_BYTES:
+            return ". The disk is full."
+    return ""
 
 
 def _drop_output() -> None:
