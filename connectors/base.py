@@ -8,7 +8,7 @@ Errors::
     UnreadableFile               one file cannot be read; the message is the reason people see
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
 Kind = Literal["music", "images", "videos", "text"]
@@ -71,7 +71,8 @@ class Metadata:
 
     def as_dict(self) -> dict[str, Any]:
         """Return only what is known, ready for JSON."""
-        return {k: v for k, v in asdict(self).items() if v not in ("", None, (), {})}
+        values = ((name, getattr(self, name)) for name in self.__slots__)
+        return {name: value for name, value in values if value not in ("", None, (), {})}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,14 @@ BATCH = 64
 READ_TIMEOUT = 300.0
 """Seconds for a batch; a file that takes its batch past it is read alone, then set aside."""
 ALONE_TIMEOUT = 60.0
+
+
+# The + keeps SQLite from the index on the source, after which it would sort all rows each page.
+_PRESENT = """
+    SELECT id, path, size, mtime_ns, companions FROM location
+    WHERE +source_id = ? AND gone_at IS NULL AND id > ? ORDER BY id LIMIT ?
+"""
+_UNREADABLE = "SELECT path, size, mtime_ns, companions FROM unreadable_location WHERE source_id = ?"
 
 
 @dataclass
@@ -84,32 +92,35 @@ class FolderSync:
             "begin_scan", self._root, self._settings.media, list(self._settings.ignore),
             None if under is None else list(under),
         )  # fmt: skip
-        for table in (Location, UnreadableLocation):
-            await self._hand_over(worker, table)
+        await self._hand_over(worker)
         counts: dict[str, Any] = await worker.call("walk")
         return counts
 
-    async def _hand_over(
-        self, worker: Worker, table: type[Location] | type[UnreadableLocation]
-    ) -> None:
-        """Tell the worker what is known, in pages."""
-        last = b""
-        columns = (table.path, table.size, table.mtime_ns, table.companions)
-        while True:
-            query = (
-                select(*columns)
-                .where(table.source_id == self._source.id, table.path > last)
-                .order_by(table.path)
-                .limit(KNOWN_PAGE)
-            )
-            if table is Location:
-                query = query.where(Location.gone_at.is_(None))
-            async with self._database.read() as session:
-                rows: list[Any] = [list(row) for row in await session.execute(query)]
-            if not rows:
-                return
+    async def _hand_over(self, worker: Worker) -> None:
+        """Tell the worker what is known; it takes in one page while the next is read."""
+        handing: asyncio.Task[Any] | None = None
+        async for page in self._known_pages():
+            if handing:
+                await handing
+            handing = asyncio.create_task(worker.call("add_known", page))
+        if handing:
+            await handing
+
+    async def _known_pages(self) -> AsyncIterator[list[tuple[Any, ...]]]:
+        """Yield (path, size, mtime, companions) rows of present files, then of unreadable ones."""
+        last = 0
+        while rows := await self._fetch(_PRESENT, self._source.id, last, KNOWN_PAGE):
             last = rows[-1][0]
-            await worker.call("add_known", rows)
+            yield [row[1:] for row in rows]
+        yield await self._fetch(_UNREADABLE, self._source.id)
+
+    async def _fetch(self, statement: str, *values: int) -> list[tuple[Any, ...]]:
+        """Return plain rows: for tens of thousands, making objects of them is half the time."""
+        async with self._database.read() as session:
+            connection = await (await session.connection()).get_raw_connection()
+            driver = connection.driver_connection
+            assert driver is not None
+            return list(await driver.execute_fetchall(statement, values))
 
     async def _forget_unreadable(self, vanished: Sequence[bytes]) -> set[bytes]:
         """Forget unreadable files that are no longer there; return their paths."""
