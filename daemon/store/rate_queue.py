@@ -1,5 +1,6 @@
 """What to rate next: by chance, and among those what the taste model knows least about."""
 
+import random
 from collections.abc import Collection
 
 from sqlalchemy import and_, func, select
@@ -27,7 +28,9 @@ async def find_next(
     The same `seed` always gives the same order. `uncertain`: of the next ones in that order, the
     one with the widest prediction, if there are predictions.
     """
-    shuffled = (Item.id.op("&")(LOW_BITS) * (2 * seed + 1)).op("&")(LOW_BITS)
+    chance = random.Random(seed)  # an odd factor and any offset only change the order
+    factor, offset = 2 * chance.randrange(LOW_BITS // 2) + 1, chance.randrange(LOW_BITS)
+    shuffled = (Item.id.op("&")(LOW_BITS) * factor + offset).op("&")(LOW_BITS)
     given = select(Rating.item_id).where(Rating.profile_id == profile_id, Rating.item_id == Item.id)
     drawn = (
         select(Item.id, shuffled.label("place"))
