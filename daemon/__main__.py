@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import io
 import logging
 import logging.handlers
 import os
@@ -28,6 +29,8 @@ FULL_BYTES = 1 << 20
 
 def main(words: list[str] | None = None) -> int:
     """Carry out what was typed; return the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal may not know every letter
     arguments = _parser().parse_args(words)
     is_daemon = arguments.verb in (None, "serve")
     try:
@@ -39,6 +42,9 @@ def main(words: list[str] | None = None) -> int:
         return status
     except (SettingsError, BadUsage) as error:
         print(error, file=sys.stderr)
+        return MISUSED
+    except UnicodeEncodeError as error:
+        print(f"{error.object!r} is no text: it is not in UTF-8.", file=sys.stderr)
         return MISUSED
     except BrokenPipeError:  # whoever read the answer has read enough
         _drop_output()

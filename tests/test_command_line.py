@@ -296,6 +296,20 @@ def test_profiles_come_and_go(household: Household) -> None:
     assert (status, told) == (1, "me is the only profile; add another one first.\n")
 
 
+@pytest.mark.parametrize(
+    "words", [["profiles", "add", "\udcff"], ["rank", "--profile", "\udcff"], ["search", "\udcff"]]
+)
+def test_words_that_are_no_text_are_told(house: Household, words: list[str]) -> None:
+    status, told = type_verb(house, *words, *(["--mode", "name"] if "search" in words else []))
+    assert (status, told) == (2, "'\\udcff' is no text: it is not in UTF-8.\n")
+
+
+def test_a_terminal_that_knows_few_letters_is_no_failure(household: Household) -> None:
+    done = run_verb(household, "profiles", "add", "Zoë", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "Zo?" in done.stdout
+
+
 def test_settings_come_from_the_environment_too(household: Household) -> None:
     done = run_verb(household, "profiles", "--json", ANAGNORISIS_PROFILES="[zoe]")
     assert json.loads(done.stdout) == [{"name": "zoe", "ratings": 0}]
