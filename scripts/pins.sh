@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Renew requirements/base.txt and requirements/dev.txt from pyproject.toml (`make pins`).
 #
-# TORCH=cpu does it where pip would otherwise meet PyTorch's CUDA build.
+# TORCH=cpu does it where pip would otherwise meet PyTorch's CUDA build. What one Python can install
+# a newer one can as well, seldom the other way round: take the oldest, Debian 12's 3.11.2.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=${VENV:-.venv}/bin/python
+echo "Choosing what $("$python" --version) and newer can install."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
