@@ -17,7 +17,7 @@ from daemon.store.browse import Card, find_cards
 from daemon.store.detail import Detail, Place, find_detail
 from daemon.store.journal import JournalError
 from daemon.store.models import PredictionState, Rating, public_id
-from daemon.store.ratings import BadRating, check_rating, rate
+from daemon.store.ratings import BadRating, UnknownItem, check_rating, rate
 from daemon.vectors.predictions import MINIMUM_RATINGS
 from daemon.vectors.search import SearchUnavailable
 from web.htmx import is_htmx
@@ -75,6 +75,8 @@ async def keep_rating(request: web.Request, viewer: Viewer, item_id: int, text: 
         await rate(services.database, services.journal, viewer.profile.id, item_id, value)
     except BadRating as error:
         raise web.HTTPUnprocessableEntity(text=str(error)) from error
+    except UnknownItem as error:
+        raise web.HTTPNotFound(text=str(error)) from error
     except JournalError as error:
         text = f"The rating was not kept: {error.strerror}. Nothing was changed."
         raise web.HTTPServiceUnavailable(text=text) from error

@@ -54,4 +54,4 @@ async def choose_profile(request: web.Request) -> web.Response:
             PROFILE_COOKIE, str(form["profile"]), max_age=400 * 86400, httponly=True,
             samesite="Lax", path="/",
         )  # fmt: skip
-    return response
+    raise response
