@@ -22,7 +22,7 @@ from daemon.workers.worker import WorkerDied, WorkerFailed
 log = logging.getLogger(__name__)
 
 WORKER = "describe:files@1"
-BATCH = 100
+BATCH = 50
 TEXT_TIMEOUT = 120.0
 
 

@@ -36,7 +36,7 @@ async def embed(run: StepRun) -> str:
         raise StepFailed(f"The text model could not be loaded: {error}") from error
     log.info("The text model runs on %s: %s", about["device"], about["reason"])
     text = Space(about["space"], about["dimensions"])
-    await _Embedding(run, facts, Item.input_hash, _embed_facts, 500).work()
+    await _Embedding(run, facts, Item.input_hash, _embed_facts, 100).work()
     done = await _Embedding(run, text, Item.description_hash, _embed_texts, 64).work()
     async with run.services.database.write() as session:
         await remember_space(session, "facts_space", facts)

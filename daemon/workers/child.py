@@ -1,4 +1,4 @@
-"""The child's side of a worker: ``python -m daemon.workers.child MODULE``.
+"""The child's side of a worker: ``python -m daemon.workers.child MODULE NICENESS``.
 
 MODULE has `start(options) -> object`; the object's public methods are the operations. Requests
 and answers are msgpack maps, each behind its length (4 bytes, big-endian), on standard input and
@@ -21,6 +21,7 @@ import msgpack
 def main() -> None:
     """Answer requests until standard input closes."""
     _end_with_parent()
+    os.nice(int(sys.argv[2]))
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     requests = os.fdopen(os.dup(0), "rb")
     os.dup2(2, 1)  # a library that prints must not garble the protocol

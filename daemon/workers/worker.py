@@ -18,6 +18,8 @@ import msgpack
 
 log = logging.getLogger(__name__)
 
+BEHIND_PAGES = 5
+"""Niceness of long work: pages, ratings and other programs go first."""
 GRACE_SECONDS = 0.5
 """How long a cancelled call may still come to its own end before the process is ended."""
 
@@ -38,11 +40,19 @@ class WorkerDied(Exception):
 class Worker:
     """One child process that runs `module`; calls take turns."""
 
-    def __init__(self, name: str, module: str, *options: Any, idle_seconds: float = 600) -> None:
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        *options: Any,
+        idle_seconds: float = 600,
+        niceness: int = 0,
+    ) -> None:
         self.name = name
         self._module = module
         self._options = options
         self._idle_seconds = idle_seconds
+        self._niceness = niceness
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._log_task: asyncio.Task[None] | None = None
@@ -78,7 +88,7 @@ class Worker:
     async def _start(self) -> None:
         await self._end()
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "daemon.workers.child", self._module,
+            sys.executable, "-m", "daemon.workers.child", self._module, str(self._niceness),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE, start_new_session=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
@@ -181,8 +191,10 @@ class Worker:
 class WorkerPool:
     """Several workers of one sort; a call goes to the first that is free."""
 
-    def __init__(self, name: str, size: int, module: str, *options: Any) -> None:
-        self.workers = [Worker(f"{name} {n + 1}", module, *options) for n in range(size)]
+    def __init__(self, name: str, size: int, module: str, *options: Any, niceness: int = 0) -> None:
+        self.workers = [
+            Worker(f"{name} {n + 1}", module, *options, niceness=niceness) for n in range(size)
+        ]
         self._free: asyncio.LifoQueue[Worker] = asyncio.LifoQueue()
         for worker in self.workers:
             self._free.put_nowait(worker)
@@ -211,11 +223,13 @@ class Workers:
     """All the worker processes of a daemon, or of one command."""
 
     def __init__(self, *, processes: int, vectors: Any, text_model: Any) -> None:
-        self.files = WorkerPool("files", processes, "connectors.folder.worker")
+        self.files = WorkerPool(
+            "files", processes, "connectors.folder.worker", niceness=BEHIND_PAGES
+        )
         """Reads media files; they are untrusted, so with bounded memory and time."""
         self.pages = Worker("thumbnails", "connectors.folder.worker")
         """The same, for pages: never waits behind a sync."""
-        self.text = Worker("text model", "ml.text_worker", text_model)
+        self.text = Worker("text model", "ml.text_worker", text_model, niceness=BEHIND_PAGES)
         """Embeds text."""
         self.vectors = Worker("vectors", "ml.vector_worker", vectors, idle_seconds=3600)
         """Search, similarity and the taste model's head, in numpy."""
