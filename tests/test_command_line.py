@@ -304,6 +304,13 @@ def test_words_that_are_no_text_are_told(house: Household, words: list[str]) -> 
     assert (status, told) == (2, "'\\udcff' is no text: it is not in UTF-8.\n")
 
 
+def test_a_playlist_of_nobody_is_told(household: Household) -> None:
+    write(household.data_dir / "config.yaml", b"playlists: [{name: A, profile: zoe}]")
+    assert type_verb(household, "playlist", "preview", "A") == (
+        1, "Playlist A: There is no profile zoe; there are me.\n",
+    )  # fmt: skip
+
+
 def test_a_terminal_that_knows_few_letters_is_no_failure(household: Household) -> None:
     done = run_verb(household, "profiles", "add", "Zoë", PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr

@@ -17,6 +17,7 @@ from daemon.commands.command import (
 from daemon.playlists.reconciler import preview, reconcile
 from daemon.services import Services
 from daemon.store.models import Profile, public_id
+from daemon.store.profiles import UnknownProfile
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -40,10 +41,13 @@ async def playlist(services: Services, arguments: argparse.Namespace) -> int:
     for profile in profiles:
         await services.predictions.refresh(profile.id)
     day = datetime.now().astimezone().date()
-    if arguments.action == "preview":
-        receipts = await preview(services.database, settings, wanted, day)
-    else:
-        receipts = await reconcile(services.database, settings, wanted, day, revive=True)
+    try:
+        if arguments.action == "preview":
+            receipts = await preview(services.database, settings, wanted, day)
+        else:
+            receipts = await reconcile(services.database, settings, wanted, day, revive=True)
+    except UnknownProfile as error:
+        raise CommandFailed(f"Playlist {wanted.name}: {error}") from error
     for receipt in receipts:
         would = "would be " if arguments.action == "preview" and receipt.state == "written" else ""
         change = f" (+{receipt.added} -{receipt.removed})" if receipt.state == "written" else ""
