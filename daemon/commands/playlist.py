@@ -18,6 +18,7 @@ from daemon.playlists.reconciler import preview, reconcile
 from daemon.services import Services
 from daemon.store.models import Profile, public_id
 from daemon.store.profiles import UnknownProfile
+from daemon.workers.worker import WorkerDied, WorkerFailed
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -38,14 +39,16 @@ async def playlist(services: Services, arguments: argparse.Namespace) -> int:
         raise CommandFailed(f"There is no playlist {arguments.name} in the settings; {names}.")
     async with services.database.read() as session:
         profiles = (await session.scalars(select(Profile))).all()
-    for profile in profiles:
-        await services.predictions.refresh(profile.id)
     day = datetime.now().astimezone().date()
     try:
+        for profile in profiles:
+            await services.predictions.refresh(profile.id)
         if arguments.action == "preview":
             receipts = await preview(services.database, settings, wanted, day)
         else:
             receipts = await reconcile(services.database, settings, wanted, day, revive=True)
+    except (WorkerFailed, WorkerDied) as error:
+        raise CommandFailed(f"The predictions cannot be renewed: {error}") from error
     except UnknownProfile as error:
         raise CommandFailed(f"Playlist {wanted.name}: {error}") from error
     for receipt in receipts:
