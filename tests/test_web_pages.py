@@ -108,6 +108,11 @@ async def test_a_search_that_is_hostile_is_shown_as_it_was_typed(site: Site) -> 
     assert "&#34;&gt;&lt;script&gt;x" in page
 
 
+async def test_a_search_keeps_to_the_source_that_was_chosen(site: Site) -> None:
+    assert "Track 1" in await read(site[1], "/?q=track&mode=words&source=music")
+    assert "Track 1" not in await read(site[1], "/?q=track&mode=words&source=images")
+
+
 async def test_markdown_is_rendered_and_plain_text_is_not(site: Site, household: Household) -> None:
     services, client = site
     markdown = await read(client, await address(services, household.folder("text") / "c.md"))

@@ -17,6 +17,7 @@ from daemon.store.browse import (
     Sort,
     count_kinds,
     find_cards,
+    find_in_source,
     find_page,
     find_sources,
 )
@@ -122,9 +123,9 @@ async def _fill(
     sources: Sequence[Source],
 ) -> list[Shelf]:
     """Return the shelves. Raises SearchUnavailable."""
-    if question.text:
-        return [await _search(services, viewer, question)]
     source = next((s for s in sources if s.name == question.source), None)
+    if question.text:
+        return [await _search(services, viewer, question, source)]
     kinds = [question.kind] if question.kind else [kind for kind in KINDS if counts[kind]]
     shelves = []
     async with services.database.read() as session:
@@ -143,15 +144,19 @@ async def _fill(
     return shelves
 
 
-async def _search(services: Services, viewer: Viewer, question: Question) -> Shelf:
+async def _search(
+    services: Services, viewer: Viewer, question: Question, source: Source | None
+) -> Shelf:
     hits = await services.search.find(
         question.text, mode=question.mode, kind=question.kind, limit=FOUND
     )
     async with services.database.read() as session:
-        cards = await find_cards(
-            session, viewer.profile.id, [hit.item_id for hit in hits],
-            {hit.item_id: hit.why for hit in hits},
-        )  # fmt: skip
+        found = [hit.item_id for hit in hits]
+        if source:
+            inside = await find_in_source(session, source.id, found)
+            found = [item_id for item_id in found if item_id in inside]
+        reasons = {hit.item_id: hit.why for hit in hits}
+        cards = await find_cards(session, viewer.profile.id, found, reasons)
     if question.rated:
         wanted = question.rated == "rated"
         cards = [card for card in cards if (card.rating is not None) == wanted]

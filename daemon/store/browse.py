@@ -178,6 +178,14 @@ def _number(sort: Sort) -> InstrumentedAttribute[int]:
     return {"predicted": Prediction.item_id, "rating": Rating.item_id}.get(sort, Item.id)
 
 
+async def find_in_source(
+    session: AsyncSession, source_id: int, item_ids: Sequence[int]
+) -> set[int]:
+    """Return which of some items are in a source now."""
+    query = select(Item.id).where(Item.id.in_(item_ids), _is_in(source_id))
+    return set(await session.scalars(query))
+
+
 async def find_sources(session: AsyncSession) -> Sequence[Source]:
     """Return all sources of the settings, by name."""
     query = select(Source).where(Source.in_settings).order_by(Source.name)
