@@ -1,6 +1,7 @@
 """The composition root: opens everything in order, closes it in reverse."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -32,6 +33,7 @@ async def serve(settings: Settings) -> None:
         services = await stack.enter_async_context(opened(settings, patience=5))
         runner = Runner(services)
         application = create_app(services, runner, password=ensure_password(settings))
+        _spare_collections()
         address = await _listen(stack, application, settings)
         await stack.enter_async_context(running(runner))
         await stack.enter_async_context(scheduling(services, runner))
@@ -39,6 +41,16 @@ async def serve(settings: Settings) -> None:
         log.info("Anagnorisis is at %s", address)
         await stopping.wait()
         log.info("Stopping")
+
+
+def _spare_collections() -> None:
+    """Leave out of all garbage collections what stays loaded for good.
+
+    Without this each full collection goes through every library again and holds the event loop,
+    for 300 ms on a busy machine.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def _listen(stack: AsyncExitStack, application: web.Application, settings: Settings) -> str:
