@@ -35,7 +35,8 @@ async def serve(settings: Settings) -> None:
         application = create_app(services, runner, password=ensure_password(settings))
         _spare_collections()
         address = await _listen(stack, application, settings)
-        await stack.enter_async_context(running(runner))
+        runs = await stack.enter_async_context(running(runner))
+        runs.add_done_callback(lambda _: stopping.set())  # a daemon that runs nothing is none
         await stack.enter_async_context(scheduling(services, runner))
         await stack.enter_async_context(watching(services, runner))
         log.info("Anagnorisis is at %s", address)

@@ -37,7 +37,7 @@ async def opened(settings: Settings, *, patience: float = 0) -> AsyncIterator[Se
     with ExitStack() as locks:
         owns_cache = await _own_cache(settings, locks, time.monotonic() + patience)
         async with open_services(settings, owns_cache=owns_cache) as services:
-            await register_sources(services)
+            await register_sources(services, are_all=False)
             restored = await replay_journal(services.database, services.journal)
             if restored:
                 log.info("%d ratings were put back from the journal", restored)

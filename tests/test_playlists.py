@@ -18,6 +18,7 @@ from daemon.playlists.reconciler import Receipt, preview, reconcile
 from daemon.playlists.selection import Entry
 from daemon.services import Services
 from daemon.settings import PlaylistSettings
+from daemon.steps.step import StepIncomplete
 from daemon.store.models import PlaylistWrite
 from daemon.store.plays import record_play
 from tests.household import Household, item_at, rate_path, run_step, run_steps
@@ -270,6 +271,20 @@ async def test_the_step_writes_the_lists_of_the_settings(tmp_path: Path) -> None
         assert line == f"Radio: written, 3 entries; {best}"
         line = await run_step(services, "playlists")
         assert line == f"Radio: unchanged, as it is; {best}"
+
+
+async def test_a_list_for_nobody_fails_alone(tmp_path: Path) -> None:
+    lists = (
+        PlaylistSettings(name="Whose", profile="zoe", order="radio"),
+        PlaylistSettings(name="Radio", order="radio", limit="3 tracks"),
+    )
+    household = Household(tmp_path, playlists=lists)
+    household.folder("music")
+    async with household.open() as services:
+        await seeded(household, services)
+        with pytest.raises(StepIncomplete, match="There is no profile zoe") as raised:
+            await run_step(services, "playlists")
+        assert raised.value.summary == "Radio: written, 3 entries"
 
 
 async def test_real_tracks_play_from_the_list(household: Household, shared_media: Path) -> None:

@@ -10,17 +10,12 @@ from datetime import datetime
 from typing import Any
 
 from connectors.base import FileFacts, Kind
+from daemon.store.evidence import SAME_DURATION, SAME_LOOK
 
 ITEM_PROVIDERS = frozenset(
     {"musicbrainz_recording", "musicbrainz_track", "acoustid", "imdb", "tmdb", "tvdb"}
 )
 """Providers whose id names the item itself, not its album, artist or series."""
-
-SAME_DURATION = 1.0
-"""Seconds by which encoders and containers differ about one recording."""
-
-SAME_LOOK = 20
-"""Of 64 bits of a difference hash: edits of a picture stay below, other pictures do not."""
 
 
 @dataclass(slots=True)

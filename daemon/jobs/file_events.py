@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from connectors.folder.watch import watch_folders
 from daemon.jobs.queue import enqueue_files
@@ -24,10 +24,11 @@ async def watching(services: Services, runner: Runner) -> AsyncIterator[None]:
     stop = asyncio.Event()
 
     async def watch() -> None:
-        async for changed in watch_folders(folders, stop):
-            under = {name: [path.hex() for path in paths] for name, paths in changed.items()}
-            await enqueue_files(services.database, TAKE_IN, under)
-            runner.wake()
+        async with aclosing(watch_folders(folders, stop)) as changes:
+            async for changed in changes:
+                under = {name: [path.hex() for path in paths] for name, paths in changed.items()}
+                await enqueue_files(services.database, TAKE_IN, under)
+                runner.wake()
 
     task = asyncio.create_task(watch(), name="file events")
     try:

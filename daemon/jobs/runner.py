@@ -182,11 +182,16 @@ async def _persist(work: Callable[[], Awaitable[T]]) -> T:
 
 
 @asynccontextmanager
-async def running(runner: Runner) -> AsyncIterator[None]:
-    """Keep the runner at work while the context is open."""
+async def running(runner: Runner) -> AsyncIterator[asyncio.Task[None]]:
+    """Keep the runner at work while the context is open; yield its task.
+
+    The task ends only if something fails that should not; leaving the context raises that.
+    """
     task = asyncio.create_task(runner.run(), name="runner")
     try:
-        yield
+        yield task
     finally:
         task.cancel()
         await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()

@@ -17,6 +17,7 @@ from daemon.playlists.selection import Abstained, Entry, choose
 from daemon.settings import PlaylistSettings, Settings
 from daemon.store.database import Database
 from daemon.store.models import PlaylistWrite
+from daemon.store.profiles import UnknownProfile
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,9 @@ async def _reconcile(
     try:
         async with database.read() as session:
             entries = await choose(session, settings, playlist, day)
-    except Abstained as reason:
-        return [
-            Receipt(playlist.name, str(target), "abstained", str(reason), ()) for target in targets
-        ]
+    except (Abstained, UnknownProfile) as reason:
+        state = "abstained" if isinstance(reason, Abstained) else "failed"
+        return [Receipt(playlist.name, str(target), state, str(reason), ()) for target in targets]
     receipts = []
     for target in targets:
         if not revive and await _was_deleted(database, playlist.name, target):

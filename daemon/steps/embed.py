@@ -50,7 +50,8 @@ async def _is_idle(services: Services) -> bool:
     async with services.database.read() as session:
         text = await session.scalar(select(Fact.value).where(Fact.name == "text_space"))
         if not text or text.get("made_by") != _model_key(services):
-            return False
+            present = select(Item.id).where(Item.gone_at.is_(None)).limit(1)
+            return await session.scalar(present) is None
         facts_due = await count_due(session, f"embed:{FACTS_SPACE}", now())
         return not facts_due and not await count_due(
             session, f"embed:{text['name']}", now(), Item.description_hash

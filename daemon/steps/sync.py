@@ -45,10 +45,15 @@ async def sync(run: StepRun) -> str:
     return summary
 
 
-async def register_sources(services: Services) -> None:
-    """Make the source rows those of the settings."""
+async def register_sources(services: Services, *, are_all: bool = True) -> None:
+    """Make the source rows those of the settings.
+
+    `are_all`: what the settings do not name is not served any more. A verb may have been given
+    other settings than the daemon, so it only adds.
+    """
     async with services.database.write() as session:
-        await session.execute(update(Source).values(in_settings=False))
+        if are_all:
+            await session.execute(update(Source).values(in_settings=False))
         for folder in services.settings.folders:
             values = {
                 "kind": folder.kind, "media": folder.media, "root": bytes(folder.path),
