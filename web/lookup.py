@@ -34,6 +34,12 @@ async def find_request_profile(request: web.Request, session: AsyncSession) -> P
         return await default_profile(session, settings)
 
 
+def local_path(target: str) -> str:
+    """Return `target` if it is a path of this server, else the first page."""
+    is_path = target.startswith("/") and not target.startswith(("//", "/\\"))
+    return target if is_path and not any(ord(letter) < 32 for letter in target) else "/"
+
+
 def number(request: web.Request, name: str, default: int, *, least: int = 0, most: int) -> int:
     """Return a whole number of the query. Raises HTTPBadRequest."""
     text = request.query.get(name)

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from web.htmx import render
 from web.keys import SESSIONS
+from web.lookup import local_path
 from web.password import is_right
 from web.security import COOKIE
 from web.sessions import LIFETIME, Attempts
@@ -20,7 +21,7 @@ LONGEST_PASSWORD = 1024
 @routes.get("/sign-in", name="login")
 async def show(request: web.Request) -> web.Response:
     """Ask for the password; where none is set there is nothing to ask."""
-    target = _local(request.query.get("next", "/"))
+    target = local_path(request.query.get("next", "/"))
     sessions = request.app.get(SESSIONS)
     if sessions is None or sessions.is_open(request.cookies.get(COOKIE)):
         raise web.HTTPSeeOther(target)
@@ -32,7 +33,7 @@ async def sign_in(request: web.Request) -> web.Response:
     """Check the password and begin a session."""
     sessions, attempts = request.app[SESSIONS], request.app[ATTEMPTS]
     form = await request.post()
-    target = _local(str(form.get("next", "/")))
+    target = local_path(str(form.get("next", "/")))
     address = request.remote or ""
     wait = attempts.seconds_to_wait(address)
     if wait > 0:
@@ -66,9 +67,3 @@ def _refuse(request: web.Request, target: str, problem: str, status: int) -> web
     response = render(request, "sign_in.html", "sign_in.html", problem=problem, next=target)
     response.set_status(status)
     return response
-
-
-def _local(target: str) -> str:
-    """Return `target` if it is a path of this server, else the first page."""
-    is_path = target.startswith("/") and not target.startswith(("//", "/\\"))
-    return target if is_path and not any(ord(c) < 32 for c in target) else "/"

@@ -10,7 +10,7 @@ from daemon.store.models import Profile
 from daemon.store.profiles import find_profiles
 from web.htmx import render
 from web.keys import SERVICES, SESSIONS
-from web.lookup import PROFILE_COOKIE, find_request_profile
+from web.lookup import PROFILE_COOKIE, find_request_profile, local_path
 
 routes = web.RouteTableDef()
 
@@ -43,10 +43,7 @@ def show(
 async def choose_profile(request: web.Request) -> web.Response:
     """Look at the pages as someone else from now on."""
     form = await request.post()
-    target = str(form.get("next", "/"))
-    is_ours = target.startswith("/") and not target.startswith(("//", "/\\"))
-    is_plain = not any(ord(character) < 32 for character in target)
-    response = web.HTTPSeeOther(target if is_ours and is_plain else "/")
+    response = web.HTTPSeeOther(local_path(str(form.get("next", "/"))))
     async with request.app[SERVICES].database.read() as session:
         names = [profile.name for profile in await find_profiles(session)]
     if form.get("profile") in names:
