@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sqlalchemy import select
@@ -12,6 +14,7 @@ from daemon.services import Services
 from daemon.store.models import Item, JobRun
 from tests.household import Household, run_step
 from tests.media import make_audio, write
+from tests.watches import counted
 
 
 async def titles(services: Services) -> set[str]:
@@ -26,15 +29,23 @@ async def eventually(services: Services, wanted: set[str], *, within: float = 20
         await asyncio.sleep(0.1)
 
 
+@asynccontextmanager
+async def at_work(services: Services) -> AsyncIterator[None]:
+    """Run what is queued, and watch; entered when the watch stands."""
+    runner = Runner(services)
+    with counted() as watches:
+        async with running(runner), watching(services, runner):
+            await watches.until(1)
+            yield
+
+
 async def test_new_moved_and_deleted_files_are_noticed(household: Household) -> None:
     folder = household.folder("music")
     for name in ("a", "b", "c"):
         make_audio(folder / "Album" / f"{name}.mp3", frequency=ord(name) * 4, title=name)
     async with household.open() as services:
         await run_step(services, "sync")
-        runner = Runner(services)
-        async with running(runner), watching(services, runner):
-            await asyncio.sleep(1)  # the watch begins
+        async with at_work(services):
             make_audio(folder / "Album" / "d.mp3", frequency=700, title="d")
             await eventually(services, {"a", "b", "c", "d"})
             (folder / "Other").mkdir()
@@ -56,9 +67,7 @@ async def test_a_file_that_grows_is_taken_in_when_it_is_whole(household: Househo
     content = (household.home / "whole.mp3").read_bytes()
     async with household.open() as services:
         await run_step(services, "sync")
-        runner = Runner(services)
-        async with running(runner), watching(services, runner):
-            await asyncio.sleep(1)
+        async with at_work(services):
             await asyncio.to_thread(_grow, folder / "second.mp3", content)
             await eventually(services, {"first", "whole"})
 

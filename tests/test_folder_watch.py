@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from connectors.folder.watch import Changed, watch_folders
 from tests.media import write
+from tests.watches import Watches, counted
 
 WITHIN = 15.0
 """Seconds after which nothing more is expected."""
@@ -22,6 +24,7 @@ class Seen:
     def __init__(self) -> None:
         self.changes: dict[str, set[bytes]] = {}
         self.news = asyncio.Event()
+        self.watches = Watches()
 
     def add(self, changed: Changed) -> None:
         self.news.set()
@@ -47,14 +50,15 @@ async def watched(*, polling: bool = False, **folders: Path) -> AsyncIterator[Se
         ):  # fmt: skip
             seen.add(changed)
 
-    task = asyncio.create_task(watch())
-    await asyncio.sleep(0.5)  # until the watches stand
-    try:
-        yield seen
-    finally:
-        stop.set()
-        async with asyncio.timeout(5):
-            await task
+    with counted() as seen.watches:
+        task = asyncio.create_task(watch())
+        await seen.watches.until(sum(path.exists() for path in folders.values()))
+        try:
+            yield seen
+        finally:
+            stop.set()
+            async with asyncio.timeout(5):
+                await task
 
 
 @pytest.mark.parametrize("polling", [False, True])
@@ -90,7 +94,7 @@ async def test_names_that_are_no_utf8_do_not_end_the_watch(tmp_path: Path) -> No
     async with watched(Music=tmp_path) as seen:
         write(str(tmp_path).encode() + b"/a/\xff\xfe.mp3", b"x")
         await seen.until(lambda changes: b"" in changes.get("Music", set()))
-        await asyncio.sleep(0.5)
+        await seen.watches.until(2)
         write(tmp_path / "a" / "later.mp3", b"x")
         await seen.until(lambda changes: b"a" in changes.get("Music", set()))
 
@@ -104,7 +108,7 @@ async def test_an_absent_folder_is_said_once_and_noticed_when_it_comes(
         assert sum("is not there" in message for message in caplog.messages) == 1
         (tmp_path / "mount" / "a").mkdir(parents=True)
         await seen.until(lambda changes: changes == {"Music": {b""}})
-        await asyncio.sleep(0.5)
+        await seen.watches.until(1)
         write(tmp_path / "mount" / "a" / "new.mp3", b"x")
         await seen.until(lambda changes: b"a" in changes["Music"])
 
@@ -116,20 +120,34 @@ async def test_a_folder_that_was_replaced_is_watched_anew(tmp_path: Path) -> Non
         shutil.rmtree(mount)
         await asyncio.sleep(0.6)
         (mount / "b").mkdir(parents=True)
-        await asyncio.sleep(0.8)
+        await seen.watches.until(2)
         write(mount / "b" / "new.mp3", b"x")
         await seen.until(lambda changes: {b"", b"b"} <= changes.get("Music", set()))
+
+
+async def test_a_watching_process_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    async with watched(Music=tmp_path) as seen:
+        for child in psutil.Process().children():
+            if "connectors.folder.watch_process" in child.cmdline():
+                child.kill()
+        await seen.until(lambda changes: changes == {"Music": {b""}})
+        await seen.watches.until(2)
+        write(tmp_path / "a" / "a.mp3", b"x")
+        await seen.until(lambda changes: b"a" in changes["Music"])
 
 
 async def test_a_watch_that_is_left_early_leaves_no_task_behind(tmp_path: Path) -> None:
     before = asyncio.all_tasks()
     stop = asyncio.Event()
     changes = watch_folders({"Music": bytes(tmp_path)}, stop, debounce=100)
-    waiting = asyncio.ensure_future(anext(changes))
-    await asyncio.sleep(0.4)
+    with counted() as watches:
+        waiting = asyncio.ensure_future(anext(changes))
+        await watches.until(1)
     write(tmp_path / "a.mp3", b"x")
     async with asyncio.timeout(WITHIN):
         assert await waiting == {"Music": {b""}}
-    await changes.aclose()  # type: ignore[attr-defined]
+    await changes.aclose()
     assert asyncio.all_tasks() == before
+    assert not any("watch_process" in " ".join(c.cmdline()) for c in psutil.Process().children())
     assert not stop.is_set()

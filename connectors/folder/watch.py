@@ -7,15 +7,12 @@ names that are no UTF-8, an overflowing queue). The scheduled sync of everything
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 
-from watchfiles import Change, awatch
-
-from connectors.folder.formats import IGNORE_FILE, NO_MEDIA, PARTIAL_EXTENSIONS, extension_of
+from connectors.folder.watch_client import Watcher, WatcherEnded, open_watcher
 
 log = logging.getLogger(__name__)
-logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells of every change
 
 DEBOUNCE_MS = 1600
 """How long changes are gathered: a copy is many."""
@@ -40,18 +37,27 @@ async def watch_folders(
     debounce: int = DEBOUNCE_MS,
     poll_delay: int = POLL_DELAY_MS,
     look_again: float = LOOK_AGAIN_SECONDS,
-) -> AsyncIterator[Changed]:
+) -> AsyncGenerator[Changed]:
     """Yield the sub-folders in which something changed, by the names of `folders`, until `stop`.
 
     A sub-folder is relative to its root; b"" means the whole folder, said when it comes back
     after an absence and when events were lost. Times in milliseconds, `look_again` in seconds.
     """
     queue: asyncio.Queue[tuple[str, set[bytes]]] = asyncio.Queue()
-    over = asyncio.Event()  # of our own: awatch sets the one that it is given
-    tasks: list[asyncio.Task[object]] = [asyncio.create_task(stop.wait())]
-    for name, root in folders.items():
-        watch = _Watch(name, root, queue, over, debounce, poll_delay, look_again)
-        tasks.append(asyncio.create_task(watch.run(bool(force_polling)), name=f"watch {name}"))
+    async with open_watcher() as watcher:
+        tasks: list[asyncio.Task[object]] = [asyncio.create_task(stop.wait())]
+        for name, root in folders.items():
+            watch = _Watch(watcher, name, root, queue, debounce, poll_delay, look_again)
+            tasks.append(asyncio.create_task(watch.run(bool(force_polling)), name=f"watch {name}"))
+        async with aclosing(_pass_on(queue, tasks)) as changes:
+            async for changed in changes:
+                yield changed
+
+
+async def _pass_on(
+    queue: asyncio.Queue[tuple[str, set[bytes]]], tasks: list[asyncio.Task[object]]
+) -> AsyncGenerator[Changed]:
+    """Yield what comes until one of the tasks ends; then end the others."""
     try:
         while True:
             getting = asyncio.create_task(queue.get())
@@ -65,7 +71,6 @@ async def watch_folders(
             if task.done():
                 task.result()  # raises what ended a watch
     finally:
-        over.set()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -84,25 +89,26 @@ class _Watch:
     """The watch over one folder, through its absences."""
 
     def __init__(
-        self, name: str, root: bytes, queue: asyncio.Queue[tuple[str, set[bytes]]],
-        stop: asyncio.Event, debounce: int, poll_delay: int, look_again: float,
+        self, watcher: Watcher, name: str, root: bytes,
+        queue: asyncio.Queue[tuple[str, set[bytes]]], debounce: int, poll_delay: int,
+        look_again: float,
     ) -> None:  # fmt: skip
-        self._name, self._root, self._queue, self._stop = name, root, queue, stop
+        self._watcher, self._name, self._root, self._queue = watcher, name, root, queue
         self._debounce, self._poll_delay, self._look_again = debounce, poll_delay, look_again
         self._pause = 0.0
         self._must_poll = False
         self._may_not_see_all = False  # where set, running out of watches goes unnoticed too
 
     async def run(self, force_polling: bool) -> None:
-        """Watch until `stop`."""
+        """Watch until cancelled."""
         was_absent = False
-        while not self._stop.is_set():
+        while True:
             identity = await asyncio.to_thread(_identity, self._root)
             if identity is None:
                 if not was_absent:
                     log.warning("%s is not there; its changes are noticed when it is", self._name)
                 was_absent = True
-                await self._wait(self._look_again)
+                await asyncio.sleep(self._look_again)
                 continue
             if was_absent:
                 log.info("%s is there again", self._name)
@@ -110,33 +116,36 @@ class _Watch:
             was_absent = not await self._watch_one(identity, force_polling or self._must_poll)
 
     async def _watch_one(self, identity: tuple[int, int], polling: bool) -> bool:
-        """Watch until `stop`, or until the watch breaks; tell whether the folder stayed."""
+        """Watch until the watch breaks; tell whether the folder stayed."""
+        options = {
+            "debounce": self._debounce, "force_polling": polling or None,
+            "poll_delay_ms": self._poll_delay, "rust_timeout": int(self._look_again * 1000),
+            "ignore_permission_denied": self._may_not_see_all,
+        }  # fmt: skip
         try:
-            async with aclosing(self._events(polling)) as events:
-                async for changes in events:
-                    if found := self._folders_of(changes):
+            async with aclosing(self._watcher.events(self._root, options)) as events:
+                await anext(events)
+                log.info("%s is watched", self._name)
+                async for found in events:
+                    if found:
                         self._pause = 0.0
                         await self._queue.put((self._name, found))
                     if await asyncio.to_thread(_identity, self._root) != identity:
                         return False
-        except* (OSError, RuntimeError) as group:
-            await self._recover(group.exceptions[0])
+        except (OSError, RuntimeError) as error:
+            await self._recover(error)
         return True
 
-    def _events(self, polling: bool) -> AsyncGenerator[set[tuple[Change, str]]]:
-        return awatch(
-            os.fsdecode(self._root), watch_filter=None, debounce=self._debounce,
-            stop_event=self._stop, force_polling=polling or None, poll_delay_ms=self._poll_delay,
-            rust_timeout=int(self._look_again * 1000), yield_on_timeout=True,
-            ignore_permission_denied=self._may_not_see_all,
-        )  # fmt: skip
-
-    async def _recover(self, error: BaseException) -> None:
+    async def _recover(self, error: Exception) -> None:
         """Make the best of a broken watch: its events are lost, so the whole has changed."""
         if "decode path" in str(error):
             log.info("%s has names that are no UTF-8; looking at all of it", self._name)
             await self._queue.put((self._name, {b""}))
             self._pause = min(max(self._debounce / 1000, self._pause * 2), LONGEST_PAUSE)
+        elif isinstance(error, WatcherEnded):
+            log.warning("%s: %s; beginning anew", self._name, error)
+            await self._queue.put((self._name, {b""}))
+            self._pause = min(max(self._look_again, self._pause * 2), LONGEST_PAUSE)
         elif isinstance(error, FileNotFoundError):
             self._pause = self._look_again
         elif isinstance(error, PermissionError) and not self._may_not_see_all:
@@ -151,24 +160,7 @@ class _Watch:
             )  # fmt: skip
             self._must_poll = True
             self._pause = max(self._debounce / 1000, self._pause * 2)
-        await self._wait(self._pause)
-
-    async def _wait(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds)
-
-    def _folders_of(self, changes: set[tuple[Change, str]]) -> set[bytes]:
-        """Return the sub-folders to look into; nothing for what a scan would leave out."""
-        prefix = self._root.rstrip(b"/") + b"/"
-        found = set()
-        for _, path in changes:
-            raw = os.fsencode(path)
-            folder, _, name = raw.removeprefix(prefix).rpartition(b"/")
-            if not raw.startswith(prefix):  # the folder itself
-                found.add(b"")
-            elif not _is_left_out(folder, name):
-                found.add(folder)
-        return found
+        await asyncio.sleep(self._pause)
 
 
 def _identity(root: bytes) -> tuple[int, int] | None:
@@ -178,11 +170,3 @@ def _identity(root: bytes) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _is_left_out(folder: bytes, name: bytes) -> bool:
-    if any(part.startswith(b".") for part in folder.split(b"/")):
-        return True
-    if name.startswith(b"."):
-        return name not in (IGNORE_FILE, NO_MEDIA)
-    return extension_of(name) in PARTIAL_EXTENSIONS
