@@ -175,6 +175,16 @@ async def test_an_index_gives_the_order_of_every_sort(database: Database, sort: 
             assert not any("TEMP B-TREE" in line for line in plan), plan
 
 
+@pytest.mark.parametrize("sort", [sort for sort in SORTS if sort != "predicted"])
+async def test_what_is_rated_is_found_by_the_ratings(database: Database, sort: Sort) -> None:
+    query = ids_query(ME, Selection("music", sort, "rated")).limit(10)
+    sql = query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    async with database.read() as session:
+        rows = await session.execute(text(f"EXPLAIN QUERY PLAN {sql}"))
+        plan = [row.detail for row in rows]
+    assert plan[0].startswith("SEARCH rating"), plan
+
+
 async def test_counts_are_those_of_present_items(database: Database) -> None:
     async with database.read() as session:
         counts = await count_kinds(session)

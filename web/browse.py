@@ -29,7 +29,7 @@ from web.viewer import Viewer, find_viewer, show
 
 routes = web.RouteTableDef()
 
-PAGE, SHELF, FOUND = 48, 12, 60
+PAGE, SHELF, FOUND, LOOKED_AT = 48, 12, 60, 500
 MODES: tuple[Mode, ...] = ("meaning", "words", "name")
 
 
@@ -147,8 +147,9 @@ async def _fill(
 async def _search(
     services: Services, viewer: Viewer, question: Question, source: Source | None
 ) -> Shelf:
+    limit = LOOKED_AT if source or question.rated else FOUND  # a filter should leave something
     hits = await services.search.find(
-        question.text, mode=question.mode, kind=question.kind, limit=FOUND
+        question.text, mode=question.mode, kind=question.kind, limit=limit
     )
     async with services.database.read() as session:
         found = [hit.item_id for hit in hits]
@@ -160,4 +161,4 @@ async def _search(
     if question.rated:
         wanted = question.rated == "rated"
         cards = [card for card in cards if (card.rating is not None) == wanted]
-    return Shelf(question.kind, Page(cards))
+    return Shelf(question.kind, Page(cards[:FOUND]))

@@ -150,16 +150,16 @@ def ids_query(profile_id: int, selection: Selection) -> Select[int]:
     column, number = _COLUMNS[selection.sort], _number(selection.sort)
     kind: ColumnElement[str] = Item.kind.expression
     query = select(number).select_from(Item)
-    if selection.sort == "rating":
+    if selection.sort == "rating" or selection.rated == "rated":
         query = query.join(Rating, _of(Rating, profile_id))
         kind = kind.concat("")  # no index on it: few items are rated, so begin with those
     query = query.where(kind == selection.kind, Item.gone_at.is_(None))
     if selection.sort == "predicted":
         query = query.join(Prediction, _of(Prediction, profile_id))
         query = query.where(Prediction.kind == selection.kind)
-    if selection.rated:
+    if selection.rated == "unrated":
         given = select(Rating.item_id).where(_of(Rating, profile_id)).correlate(Item).exists()
-        query = query.where(given if selection.rated == "rated" else ~given)
+        query = query.where(~given)
     if selection.source_id is not None:
         query = query.where(_is_in(selection.source_id))
     if selection.sort == "title":
