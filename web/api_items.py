@@ -17,7 +17,7 @@ from daemon.store.plays import OUTCOMES, record_play
 from daemon.store.ratings import BadRating, UnknownItem, check_rating, rate
 from daemon.vectors.search import Mode, SearchUnavailable
 from web.keys import SERVICES
-from web.lookup import choice, find_item_id, find_request_profile, number
+from web.lookup import choice, find_item_id, find_request_profile, number, row_number
 
 routes = web.RouteTableDef()
 
@@ -84,7 +84,7 @@ async def _rate(request: web.Request, value: float | None) -> web.Response:
     except UnknownItem as error:
         raise web.HTTPNotFound(text=str(error)) from error
     except JournalError as error:
-        raise web.HTTPServiceUnavailable(text=f"{error.strerror} Nothing was changed.") from error
+        raise web.HTTPServiceUnavailable(text=f"{error.strerror}. Nothing was changed.") from error
     services.predictions.request(profile.id)
     return web.json_response({"id": public_id(item_id), "rating": value, "event": event})
 
@@ -154,10 +154,9 @@ async def post_play(request: web.Request) -> web.Response:
 @routes.post("/api/joins/{join}/undo")
 async def post_undo_join(request: web.Request) -> web.Response:
     """Make a joined file an item of its own again."""
-    name = request.match_info["join"]
     try:
         async with request.app[SERVICES].database.write(durable=True) as session:
-            alone = await undo_join(session, int(name) if name.isdecimal() else 0)
+            alone = await undo_join(session, row_number(request, "join"))
     except UnknownJoin as error:
         raise web.HTTPNotFound(text=str(error)) from error
     return web.json_response({"id": public_id(alone)})
@@ -167,7 +166,7 @@ async def read_object(request: web.Request) -> dict[str, Any]:
     """Return the JSON object of the body. Raises HTTPUnprocessableEntity."""
     try:
         body = json.loads(await request.text())
-    except ValueError:
+    except (ValueError, LookupError, RecursionError):  # no JSON, no charset, endless brackets
         body = None
     if not isinstance(body, dict):
         raise web.HTTPUnprocessableEntity(text="The body should be a JSON object.")
@@ -186,9 +185,9 @@ def _moment(value: object) -> datetime:
         return now()
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise web.HTTPUnprocessableEntity(
             text="played_at is a time such as 2026-01-31T20:15:00+00:00."
         ) from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(moment, now())

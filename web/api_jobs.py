@@ -11,7 +11,7 @@ from daemon.steps import STEPS
 from daemon.store.models import JobRun
 from web.api_items import read_object
 from web.keys import RUNNER, SERVICES
-from web.lookup import number
+from web.lookup import number, row_number
 
 routes = web.RouteTableDef()
 
@@ -23,7 +23,7 @@ def run_row(run: JobRun, runner: Runner) -> dict[str, Any]:
         "id": run.id,
         "group": run.group,
         "step": run.step,
-        "title": STEPS[run.step].title,
+        "title": STEPS[run.step].title if run.step in STEPS else run.step,
         "origin": run.origin,
         "state": run.state,
         "done": progress.done if progress else run.done,
@@ -52,11 +52,14 @@ async def post_jobs(request: web.Request) -> web.Response:
     """Queue steps: {"steps": ["sync"]}; without any, the nightly pipeline."""
     body = await read_object(request)
     steps = body.get("steps") or list(STEPS)
-    unknown = [s for s in steps if s not in STEPS] if isinstance(steps, list) else [steps]
+    named = steps if isinstance(steps, list) else [steps]
+    unknown = [s for s in named if not isinstance(s, str) or s not in STEPS]
     if unknown:
         raise web.HTTPUnprocessableEntity(
             text=f"There is no step {unknown[0]}; there are {', '.join(STEPS)}."
         )
+    if len(set(steps)) < len(steps):
+        raise web.HTTPUnprocessableEntity(text="A step is named twice.")
     lost = body.get("accept_loss") or []
     if not isinstance(lost, list) or not all(isinstance(name, str) for name in lost):
         raise web.HTTPUnprocessableEntity(text="accept_loss is a list of sources.")
@@ -69,8 +72,7 @@ async def post_jobs(request: web.Request) -> web.Response:
 @routes.post("/api/jobs/{run}/cancel")
 async def post_cancel(request: web.Request) -> web.Response:
     """Cancel a run that is queued or under way."""
-    name = request.match_info["run"]
-    run_id = int(name) if name.isdecimal() and len(name) < 19 else 0
+    run_id = row_number(request, "run")
     if not await request_cancel(request.app[SERVICES].database, run_id):
         raise web.HTTPNotFound(text="There is no such run to cancel.")
     return web.json_response({"cancelling": run_id})

@@ -38,8 +38,8 @@ from web.thumbnails import THUMBNAILS, Thumbnails
 log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
-LARGEST_BODY = 128 << 10
-"""Bytes; a `.meta` note of 32 KiB fits, percent-encoded."""
+LARGEST_BODY = 256 << 10
+"""Bytes; a `.meta` note of 32 KiB fits beside the one it replaces, each percent-encoded."""
 
 
 def create_app(services: Services, runner: Runner, *, password: str | None) -> web.Application:

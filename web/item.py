@@ -22,7 +22,7 @@ from daemon.vectors.predictions import MINIMUM_RATINGS
 from daemon.vectors.search import SearchUnavailable
 from web.htmx import is_htmx
 from web.keys import RUNNER, SERVICES
-from web.lookup import find_item_id
+from web.lookup import find_item_id, read_form, row_number
 from web.media import content_type_of, find_readable
 from web.viewer import Viewer, find_viewer, show
 
@@ -60,7 +60,7 @@ async def rate_item(request: web.Request) -> web.Response:
     viewer = await find_viewer(request)
     async with request.app[SERVICES].database.read() as session:
         item_id = await find_item_id(request, session)
-    await keep_rating(request, viewer, item_id, str((await request.post()).get("value", "")))
+    await keep_rating(request, viewer, item_id, str((await read_form(request)).get("value", "")))
     if not is_htmx(request):
         raise web.HTTPSeeOther(f"/items/{public_id(item_id)}")
     await request.app[SERVICES].predictions.settle(viewer.profile.id, timeout=1.0)
@@ -88,7 +88,7 @@ async def write(request: web.Request) -> web.Response:
     """Write the note beside the file, and have the folder looked at again."""
     viewer = await find_viewer(request)
     detail = await _find(request, viewer)
-    form = await request.post()
+    form = await read_form(request)
     text = str(form.get("note", ""))
     place = await _readable(request, detail)
     if place is None:
@@ -108,11 +108,9 @@ async def write(request: web.Request) -> web.Response:
 @routes.post("/items/{id}/joins/{join}/undo")
 async def undo(request: web.Request) -> web.Response:
     """Make a joined file an item of its own again, and show that."""
-    name = request.match_info["join"]
-    join_id = int(name) if name.isdecimal() and len(name) < 19 else 0
     try:
         async with request.app[SERVICES].database.write(durable=True) as session:
-            alone = await undo_join(session, join_id)
+            alone = await undo_join(session, row_number(request, "join"))
     except UnknownJoin as error:
         raise web.HTTPNotFound(text=str(error)) from error
     raise web.HTTPSeeOther(f"/items/{public_id(alone)}")
@@ -150,7 +148,7 @@ async def viewing(request: web.Request, viewer: Viewer, detail: Detail) -> dict[
     """Return what the templates need to show the item itself, and what is expected of it."""
     place = await _readable(request, detail)
     trusted, missing = await find_state(request, viewer)
-    text, html = _text(detail, place.path if place else b"")
+    text, html = await _text(detail, place.path if place else b"")
     return {
         "detail": detail, "card": detail.card, "is_trusted": trusted, "missing": missing,
         "media_type": content_type_of(place.absolute) if place else "",
@@ -181,12 +179,13 @@ async def _page(
     )  # fmt: skip
 
 
-def _text(detail: Detail, path: bytes) -> tuple[str, str]:
+async def _text(detail: Detail, path: bytes) -> tuple[str, str]:
     """Return the text of a text item as it is, or where it is Markdown as safe HTML."""
     text = dict(detail.descriptions).get("text", "") if detail.card.kind == "text" else ""
     if not path.lower().endswith((b".md", b".markdown")):
         return text, ""
-    return "", str(MARKDOWN.render(text))
+    html = await asyncio.to_thread(MARKDOWN.render, text)  # a second, for the worst of 64 KiB
+    return "", str(html)
 
 
 async def _similar(services: Services, viewer: Viewer, detail: Detail) -> tuple[list[Card], str]:

@@ -13,6 +13,7 @@ from daemon.store.overview import find_active, find_history, find_set_aside
 from web.api_jobs import run_row
 from web.htmx import is_htmx
 from web.keys import RUNNER, SERVICES
+from web.lookup import read_form, row_number
 from web.viewer import find_viewer, show
 
 routes = web.RouteTableDef()
@@ -43,7 +44,7 @@ def _rows(request: web.Request, runs: Sequence[JobRun]) -> list[dict[str, Any]]:
 @routes.post("/jobs")
 async def start(request: web.Request) -> web.Response:
     """Queue one step, or without a name all of them."""
-    name = str((await request.post()).get("step", ""))
+    name = str((await read_form(request)).get("step", ""))
     if name and name not in STEPS:
         raise web.HTTPUnprocessableEntity(text=f"There is no step {name}.")
     await enqueue(request.app[SERVICES].database, [name] if name else list(STEPS))
@@ -53,7 +54,7 @@ async def start(request: web.Request) -> web.Response:
 @routes.post("/jobs/accept-loss")
 async def accept_loss(request: web.Request) -> web.Response:
     """Sync again, and take it that what one source misses is really gone."""
-    name = str((await request.post()).get("source", ""))
+    name = str((await read_form(request)).get("source", ""))
     async with request.app[SERVICES].database.read() as session:
         names = [source.name for source in await find_sources(session)]
     if name not in names:
@@ -66,9 +67,7 @@ async def accept_loss(request: web.Request) -> web.Response:
 @routes.post("/jobs/{run}/cancel")
 async def cancel(request: web.Request) -> web.Response:
     """Cancel a run; one that has just ended by itself is no error."""
-    name = request.match_info["run"]
-    run_id = int(name) if name.isdecimal() and len(name) < 19 else 0
-    await request_cancel(request.app[SERVICES].database, run_id)
+    await request_cancel(request.app[SERVICES].database, row_number(request, "run"))
     return await _answer(request)
 
 

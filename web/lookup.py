@@ -1,6 +1,9 @@
 """What most handlers begin with: which item, whose profile, which numbers."""
 
+from typing import Any
+
 from aiohttp import web
+from multidict import MultiDictProxy
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -9,6 +12,8 @@ from daemon.store.profiles import UnknownProfile, default_profile, find_profile
 from web.keys import SERVICES
 
 PROFILE_COOKIE = "profile"
+MOST_DIGITS = 18
+"""More of them are no number of ours: SQLite ends at 2**63, Python reads no endless ones."""
 
 
 async def find_item_id(request: web.Request, session: AsyncSession) -> int:
@@ -45,9 +50,30 @@ def number(request: web.Request, name: str, default: int, *, least: int = 0, mos
     text = request.query.get(name)
     if text is None:
         return default
-    if not text.isdecimal() or not least <= int(text) <= most:
+    if not is_number(text) or not least <= int(text) <= most:
         raise web.HTTPBadRequest(text=f"{name} is a number from {least} to {most}.")
     return int(text)
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a whole number that can be looked up."""
+    return text.isdecimal() and len(text) <= MOST_DIGITS
+
+
+def row_number(request: web.Request, name: str) -> int:
+    """Return the number of a row that the address names; 0, which no row has, for anything else."""
+    text = request.match_info[name]
+    return int(text) if is_number(text) else 0
+
+
+async def read_form(request: web.Request) -> MultiDictProxy[Any]:
+    """Return the fields of a form of ours. Raises HTTPBadRequest, HTTPUnsupportedMediaType."""
+    if request.content_type.startswith("multipart/"):  # no form of ours sends files
+        raise web.HTTPUnsupportedMediaType(text="Files cannot be sent here.")
+    try:
+        return await request.post()
+    except (LookupError, ValueError) as error:  # an unknown charset, or bytes that are not of it
+        raise web.HTTPBadRequest(text="The form cannot be read.") from error
 
 
 def choice(request: web.Request, name: str, options: tuple[str, ...], default: str = "") -> str:

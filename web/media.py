@@ -4,8 +4,11 @@ import asyncio
 import mimetypes
 import os
 import stat
+from urllib.parse import quote
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from multidict import CIMultiDict
 from sqlalchemy import select
 
 from daemon.store.models import Location, Source
@@ -30,6 +33,16 @@ TYPES = {
 """What the standard library's table lacks, or names differently on different machines."""
 
 
+class WholeFile(web.FileResponse):
+    """The file itself: aiohttp would send the file NAME.gz beside it to who takes gzip."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send it as it is, whatever encodings the browser takes."""
+        headers = CIMultiDict(request.headers)
+        headers.popall(hdrs.ACCEPT_ENCODING, None)
+        return await super().prepare(request.clone(headers=headers))
+
+
 @routes.get("/media/{id}", name="media")
 async def media(request: web.Request) -> web.StreamResponse:
     """Send an item's file; ranges are answered."""
@@ -47,10 +60,15 @@ async def media(request: web.Request) -> web.StreamResponse:
     if path is None:
         raise web.HTTPNotFound(text="Its file is not there now.")
     content_type = content_type_of(path)
-    headers = {"Content-Type": content_type, "Content-Disposition": "inline"}
+    name = quote(os.path.basename(path), safe="")  # noqa: PTH119  # bytes
+    headers = {
+        "Content-Type": content_type,
+        "Content-Disposition": f"inline; filename*=UTF-8''{name}",
+        "Cache-Control": "private, no-cache",  # asked for again by its ETag: files are replaced
+    }
     if not content_type.startswith(PLAYABLE) or "svg" in content_type:
         headers["Content-Security-Policy"] = SANDBOX
-    return web.FileResponse(os.fsdecode(path), headers=headers)
+    return WholeFile(os.fsdecode(path), headers=headers)
 
 
 def find_readable(places: list[tuple[bytes, bytes]], roots: list[bytes]) -> bytes | None:

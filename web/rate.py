@@ -18,6 +18,7 @@ from daemon.store.models import Rating, parse_public_id, public_id
 from daemon.store.rate_queue import count_unrated, find_next
 from web.item import find_state, keep_rating, viewing
 from web.keys import SERVICES
+from web.lookup import read_form
 from web.viewer import Viewer, find_viewer, show
 
 routes = web.RouteTableDef()
@@ -115,7 +116,7 @@ async def show_next(request: web.Request) -> web.Response:
 @routes.post("/rate/{kind}")
 async def keep(request: web.Request) -> web.Response:
     """Keep the rating on disk, then go on to the next item."""
-    viewer, kind, form = await find_viewer(request), _kind(request), await request.post()
+    viewer, kind, form = await find_viewer(request), _kind(request), await read_form(request)
     item_id, value = parse_public_id(str(form.get("item", ""))), str(form.get("value", ""))
     if item_id is None or not value.strip():
         raise web.HTTPUnprocessableEntity(text="A rating is a number from 0 to 10.")
@@ -128,7 +129,7 @@ async def keep(request: web.Request) -> web.Response:
 @routes.post("/rate/{kind}/undo")
 async def undo(request: web.Request) -> web.Response:
     """Go back to the last thing, and give it the rating back that it had, or none."""
-    viewer, kind, form = await find_viewer(request), _kind(request), await request.post()
+    viewer, kind, form = await find_viewer(request), _kind(request), await read_form(request)
     trail = read_trail(str(form.get("trail", "")))
     if not trail:
         raise web.HTTPSeeOther(f"/rate/{kind}")

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from web.htmx import render
 from web.keys import SESSIONS
-from web.lookup import local_path
+from web.lookup import local_path, read_form
 from web.password import is_right
 from web.security import COOKIE
 from web.sessions import LIFETIME, Attempts
@@ -31,9 +31,11 @@ async def show(request: web.Request) -> web.Response:
 @routes.post("/sign-in", name="login")
 async def sign_in(request: web.Request) -> web.Response:
     """Check the password and begin a session."""
-    sessions, attempts = request.app[SESSIONS], request.app[ATTEMPTS]
-    form = await request.post()
+    sessions, attempts = request.app.get(SESSIONS), request.app[ATTEMPTS]
+    form = await read_form(request)
     target = local_path(str(form.get("next", "/")))
+    if sessions is None:
+        raise web.HTTPSeeOther(target)
     address = request.remote or ""
     wait = attempts.seconds_to_wait(address)
     if wait > 0:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 
 from aiohttp import web
@@ -19,6 +20,9 @@ routes = web.RouteTableDef()
 
 SIZES = {"256": 256, "512": 512}
 TIMEOUT = 60.0
+RETRY_AFTER = 300.0
+"""Seconds until one that could not be made is tried again: a mount may be back, a disk free."""
+MOST_FAILURES = 10_000
 FOR_EVER = "private, max-age=31536000, immutable"
 FOR_NOW = "private, no-cache"
 
@@ -30,6 +34,7 @@ class Thumbnails:
         self._services = services
         self._folder = services.settings.data_dir / "thumbnails"
         self._making: dict[Path, asyncio.Task[None]] = {}
+        self._failed: dict[Path, float] = {}
 
     async def find(self, item_id: int, size: int) -> Path | None:
         """Return the thumbnail's file, made now if need be; None where there is none to be had."""
@@ -48,6 +53,8 @@ class Thumbnails:
             return None
         name = f"{public_id(item_id)}-{row.input_hash[:12]}-{size}.webp"
         target = self._folder / name[-24:-22] / name
+        if self._failed.get(target, 0) > time.monotonic():
+            return None
         if not await asyncio.to_thread(target.exists):
             if target not in self._making:
                 work = self._make(target, row.root, row.path, row.kind, size)
@@ -58,16 +65,18 @@ class Thumbnails:
         return target if found else None
 
     async def _make(self, target: Path, root: bytes, path: bytes, kind: str, size: int) -> None:
-        await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
         try:
+            await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
             made = await self._services.workers.pages.call(
                 "make_thumbnail", root, path, kind, size, str(target), timeout=TIMEOUT
             )
-        except (WorkerFailed, WorkerDied) as error:
+            if not made:  # nothing to show: an empty file, not tried again until the item changes
+                await asyncio.to_thread(target.touch)
+        except (WorkerFailed, WorkerDied, OSError) as error:
             log.warning("No thumbnail of %r: %s", path, error)
-            made = False
-        if not made:
-            await asyncio.to_thread(target.touch)  # empty: not tried again until the file changes
+            if len(self._failed) >= MOST_FAILURES:
+                self._failed.clear()
+            self._failed[target] = time.monotonic() + RETRY_AFTER
 
 
 @routes.get("/thumbnail/{id}", name="thumbnail")

@@ -10,7 +10,7 @@ from daemon.store.models import Profile
 from daemon.store.profiles import find_profiles
 from web.htmx import render
 from web.keys import SERVICES, SESSIONS
-from web.lookup import PROFILE_COOKIE, find_request_profile, local_path
+from web.lookup import PROFILE_COOKIE, find_request_profile, local_path, read_form
 
 routes = web.RouteTableDef()
 
@@ -42,7 +42,7 @@ def show(
 @routes.post("/profile")
 async def choose_profile(request: web.Request) -> web.Response:
     """Look at the pages as someone else from now on."""
-    form = await request.post()
+    form = await read_form(request)
     response = web.HTTPSeeOther(local_path(str(form.get("next", "/"))))
     async with request.app[SERVICES].database.read() as session:
         names = [profile.name for profile in await find_profiles(session)]

@@ -11,7 +11,8 @@ function listeningOf(player) {
 function outcomeOf(player, seconds) {
   const length = player.duration;
   if (!Number.isFinite(length) || length <= 0) return "unknown";
-  if (player.ended || seconds >= 0.9 * length) return "finished";
+  // To reach the end by moving there is not to have heard it.
+  if (seconds >= (player.ended ? 0.5 : 0.9) * length) return "finished";
   return seconds < Math.min(30, 0.2 * length) ? "skipped" : "unknown";
 }
 
