@@ -9,6 +9,7 @@ The first request is `start`, with the options.
 """
 
 import ctypes
+import gc
 import importlib
 import os
 import signal
@@ -25,6 +26,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     requests = os.fdopen(os.dup(0), "rb")
     os.dup2(2, 1)  # a library that prints must not garble the protocol
+    gc.set_threshold(20_000, 50, 1000)  # looking through 50,000 known files took a fifth of a scan
     module = importlib.import_module(sys.argv[1])
     worker: Any = None
     while (request := _read(requests)) is not None:
