@@ -129,7 +129,7 @@ async def test_a_thumbnail_comes_back_with_the_mount(
         await run_step(services, "sync")
         address = f"/thumbnail/{public_id(await item_at(services, picture))}"
         away = picture.rename(household.home / "away.jpg")
-        assert await status(client, "GET", address) == 404
+        assert await status(client, "GET", address) == 204
         away.rename(picture)
         time.sleep(0.2)  # noqa: ASYNC251  # nothing else runs
         assert await status(client, "GET", address) == 200
@@ -142,9 +142,9 @@ async def test_a_thumbnail_that_failed_is_not_tried_at_every_view(
         await run_step(services, "sync")
         address = f"/thumbnail/{public_id(await item_at(services, picture))}"
         picture.write_bytes(picture.read_bytes()[:200])
-        assert await status(client, "GET", address) == 404
+        assert await status(client, "GET", address) == 204
         await services.workers.pages.close()
-        assert await status(client, "GET", address) == 404
+        assert await status(client, "GET", address) == 204
         assert services.workers.pages.process_id is None
 
 
@@ -155,7 +155,17 @@ async def test_no_room_for_thumbnails_is_no_error_of_the_page(
         await run_step(services, "sync")
         (services.settings.data_dir / "thumbnails").write_text("a file where the folder should be")
         item = public_id(await item_at(services, picture))
-        assert await status(client, "GET", f"/thumbnail/{item}") == 404
+        assert await status(client, "GET", f"/thumbnail/{item}") == 204
+
+
+async def test_a_cover_that_is_added_later_is_shown(household: Household) -> None:
+    path = household.folder("music") / "a.mp3"
+    make_audio(path)
+    async with open_site(household) as (services, client):
+        address = f"/thumbnail/{await a_track(household, services)}"
+        assert await status(client, "GET", address) == 204
+        make_picture(path.parent / "Cover.jpg", size=(300, 300))
+        assert await status(client, "GET", address) == 200
 
 
 async def test_a_text_that_is_slow_to_render_holds_up_nobody(household: Household) -> None:

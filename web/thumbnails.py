@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from sqlalchemy import select
 
 from daemon.services import Services
 from daemon.store.models import Item, Location, Source, public_id
+from daemon.store.places import absolute
 from daemon.workers.worker import WorkerDied, WorkerFailed
 from web.keys import SERVICES
 from web.lookup import find_item_id
@@ -25,6 +27,7 @@ RETRY_AFTER = 300.0
 MOST_FAILURES = 10_000
 FOR_EVER = "private, max-age=31536000, immutable"
 FOR_NOW = "private, no-cache"
+A_WHILE = "private, max-age=600"
 
 
 class Thumbnails:
@@ -55,7 +58,8 @@ class Thumbnails:
         target = self._folder / name[-24:-22] / name
         if self._failed.get(target, 0) > time.monotonic():
             return None
-        if not await asyncio.to_thread(target.exists):
+        folder = os.path.dirname(absolute(row.root, row.path))  # noqa: PTH120  # bytes
+        if not await asyncio.to_thread(_is_made, target, folder):
             if target not in self._making:
                 work = self._make(target, row.root, row.path, row.kind, size)
                 self._making[target] = asyncio.create_task(work)
@@ -70,7 +74,7 @@ class Thumbnails:
             made = await self._services.workers.pages.call(
                 "make_thumbnail", root, path, kind, size, str(target), timeout=TIMEOUT
             )
-            if not made:  # nothing to show: an empty file, not tried again until the item changes
+            if not made:  # nothing to show: an empty file says so from now on
                 await asyncio.to_thread(target.touch)
         except (WorkerFailed, WorkerDied, OSError) as error:
             log.warning("No thumbnail of %r: %s", path, error)
@@ -81,7 +85,10 @@ class Thumbnails:
 
 @routes.get("/thumbnail/{id}", name="thumbnail")
 async def thumbnail(request: web.Request) -> web.StreamResponse:
-    """Send a small picture; with `v`, which changes when the file does, it is kept for ever."""
+    """Send a small picture; with `v`, which changes when the file does, it is kept for ever.
+
+    Where there is none the answer has no content, which is no error: browsers would report it.
+    """
     size = SIZES.get(request.query.get("size", "256"))
     if size is None:
         raise web.HTTPBadRequest(text=f"size is one of {', '.join(SIZES)}.")
@@ -90,12 +97,21 @@ async def thumbnail(request: web.Request) -> web.StreamResponse:
     path = await request.app[THUMBNAILS].find(item_id, size)
     caching = FOR_EVER if "v" in request.query else FOR_NOW
     if path is None:
-        return web.Response(status=404, headers={"Cache-Control": "private, max-age=300"})
+        return web.Response(status=204, headers={"Cache-Control": A_WHILE})
     headers = {"Content-Type": "image/webp", "Cache-Control": caching}
     return web.FileResponse(path, headers=headers)
 
 
 THUMBNAILS = web.AppKey("THUMBNAILS", Thumbnails)
+
+
+def _is_made(target: Path, folder: bytes) -> bool:
+    """Tell whether there is one, or there is none since `folder` changed: a cover may have come."""
+    try:
+        made = target.stat()
+        return made.st_size > 0 or os.stat(folder).st_mtime_ns <= made.st_mtime_ns  # noqa: PTH116
+    except OSError:
+        return False
 
 
 def _size(path: Path) -> int:
