@@ -109,7 +109,8 @@ def _is_made(target: Path, folder: bytes) -> bool:
     """Tell whether there is one, or there is none since `folder` changed: a cover may have come."""
     try:
         made = target.stat()
-        return made.st_size > 0 or os.stat(folder).st_mtime_ns <= made.st_mtime_ns  # noqa: PTH116
+        # within one tick of the file system's clock nobody knows which came first: look again
+        return made.st_size > 0 or os.stat(folder).st_mtime_ns < made.st_mtime_ns  # noqa: PTH116
     except OSError:
         return False
 
