@@ -306,9 +306,9 @@ def test_words_that_are_no_text_are_told(house: Household, words: list[str]) -> 
 
 def test_a_playlist_of_nobody_is_told(household: Household) -> None:
     write(household.data_dir / "config.yaml", b"playlists: [{name: A, profile: zoe}]")
-    assert type_verb(household, "playlist", "preview", "A") == (
-        1, "Playlist A: There is no profile zoe; there are me.\n",
-    )  # fmt: skip
+    status, told = type_verb(household, "playlist", "preview", "A")
+    assert status == 1
+    assert told.endswith("A.m3u8: failed: There is no profile zoe; there are me.\n")
 
 
 def test_a_terminal_that_knows_few_letters_is_no_failure(household: Household) -> None:

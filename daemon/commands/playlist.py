@@ -17,7 +17,6 @@ from daemon.commands.command import (
 from daemon.playlists.reconciler import preview, reconcile
 from daemon.services import Services
 from daemon.store.models import Profile, public_id
-from daemon.store.profiles import UnknownProfile
 from daemon.workers.worker import WorkerDied, WorkerFailed
 
 
@@ -49,8 +48,6 @@ async def playlist(services: Services, arguments: argparse.Namespace) -> int:
             receipts = await reconcile(services.database, settings, wanted, day, revive=True)
     except (WorkerFailed, WorkerDied) as error:
         raise CommandFailed(f"The predictions cannot be renewed: {error}") from error
-    except UnknownProfile as error:
-        raise CommandFailed(f"Playlist {wanted.name}: {error}") from error
     for receipt in receipts:
         would = "would be " if arguments.action == "preview" and receipt.state == "written" else ""
         change = f" (+{receipt.added} -{receipt.removed})" if receipt.state == "written" else ""
