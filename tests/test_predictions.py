@@ -3,7 +3,7 @@ are worth."""
 
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from daemon.services import Services
 from daemon.store.models import Prediction, PredictionState, TasteModel, public_id
@@ -76,6 +76,26 @@ async def test_ratings_become_predictions_and_a_correction_counts_at_once(
         after = await values(services)
         assert after[good] < before[good] - 0.3
         assert len(after) == 48
+
+
+async def test_stored_predictions_do_not_drift_away_rating_by_rating(household: Household) -> None:
+    liked, disliked = make_library(household, copies=2)
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe", "embed")
+        for path in (*liked[:6], *disliked[:6]):
+            await rate_path(services, path, 9 if path in liked else 2)
+        await run_steps(services, "train", "score")
+        for number, path in enumerate((*liked[6:], *disliked[6:])):
+            await rate_path(services, path, 4 + number % 3)
+            await services.predictions.refresh(1)
+        stepwise = await values(services)
+        async with services.database.write() as session:
+            await session.execute(delete(Prediction))
+            await session.execute(delete(PredictionState))
+        await services.predictions.refresh(1)
+        at_once = await values(services)
+        assert stepwise.keys() == at_once.keys()
+        assert max(abs(stepwise[i] - at_once[i]) for i in at_once) <= predictions.NEAR
 
 
 async def test_taking_ratings_back_takes_predictions_away(household: Household) -> None:

@@ -190,7 +190,7 @@ class Predictions:
         async with self._database.read() as session:
             stored = await (await session.connection()).exec_driver_sql(_STORED, (profile_id,))
             for part in stored.partitions(BATCH):
-                known |= {item_id: (value, uncertainty) for item_id, value, uncertainty in part}
+                known |= {row.item_id: (row.value, row.uncertainty) for row in part}
                 await asyncio.sleep(0)  # a large library's rows would hold the event loop
         rows = await asyncio.to_thread(_changed, profile_id, scored, known)
         for start in range(0, len(rows), BATCH):
