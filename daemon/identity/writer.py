@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.base import FileFacts, Kind
 from daemon.identity.evidence import Place, item_provider_ids, shown_artist
-from daemon.store.models import Item, Join, Location, ProviderId, new_id
+from daemon.store.models import Base, Item, Join, Location, ProviderId, new_id
 
 
 class BatchWriter:
@@ -47,7 +47,7 @@ class BatchWriter:
     async def write(self) -> None:
         """Store all that was collected."""
         if self._items:
-            await self._session.execute(insert(Item), self._items)
+            await self._insert(Item, self._items)
         if self._put:
             await self._write_put()
         if self._added:
@@ -77,25 +77,23 @@ class BatchWriter:
         await self._note([(p.id, facts, item, why) for p, facts, item, why in self._put])
 
     async def _write_added(self) -> None:
-        await self._session.execute(
-            insert(Location),
-            [
-                {"source_id": self._source_id, **_location_values(facts, item_id)}
-                for facts, item_id, _ in self._added
-            ],
-        )
+        rows = [
+            {"source_id": self._source_id, **_location_values(facts, item_id)}
+            for facts, item_id, _ in self._added
+        ]
+        await self._insert(Location, rows)
         noted = [
             row for row in self._added if row[2] or item_provider_ids(row[0].metadata.provider_ids)
         ]
         if not noted:
             return
-        rows = await self._session.execute(
+        found = await self._session.execute(
             select(Location.path, Location.id).where(
                 Location.source_id == self._source_id,
                 Location.path.in_([facts.path for facts, *_ in noted]),
             )
         )
-        ids = {row.path: row.id for row in rows}
+        ids = {row.path: row.id for row in found}
         await self._note([(ids[facts.path], facts, item, why) for facts, item, why in noted])
 
     async def _note(self, rows: Sequence[tuple[int, FileFacts, int, str]]) -> None:
@@ -112,7 +110,12 @@ class BatchWriter:
         ]
         for table, values in ((ProviderId, provider_ids), (Join, joins)):
             if values:
-                await self._session.execute(insert(table), values)
+                await self._insert(table, values)
+
+    async def _insert(self, table: type[Base], rows: list[dict[str, Any]]) -> None:
+        """Insert rows past the ORM, which would take as long again."""
+        connection = await self._session.connection()
+        await connection.execute(insert(table), rows)
 
 
 def _item_values(facts: FileFacts, kind: Kind) -> dict[str, Any]:
