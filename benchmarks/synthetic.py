@@ -34,7 +34,7 @@ async def fill_catalogue(
     services: Services, count: int, *, predicted: bool = False, vectors: bool = False
 ) -> list[int]:
     """Add `count` tracks with a location each; return their ids."""
-    chance = random.Random(1)  # noqa: S311
+    chance = random.Random(1)
     ids = [new_id() for _ in range(count)]
     async with services.database.write() as session:
         session.add(Source(name="synthetic", kind="folder", media="music", root=bytes(Path("/s"))))
