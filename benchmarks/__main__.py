@@ -6,7 +6,7 @@ all limits were kept.
 
 import sys
 
-from benchmarks import browse, daemon, search, sync, taste_refit
+from benchmarks import browse, event_loop, search, start, sync, taste_refit
 from benchmarks.figures import machine, print_figure, print_head
 
 BENCHMARKS = {
@@ -14,7 +14,8 @@ BENCHMARKS = {
     "search": search.measure,
     "taste": taste_refit.measure,
     "browse": browse.measure,
-    "daemon": daemon.measure,
+    "start": start.measure,
+    "loop": event_loop.measure,
 }
 
 

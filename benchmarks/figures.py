@@ -30,6 +30,11 @@ def ratio_figure(name: str, value: float, baseline: float, *, at_most: float) ->
     )
 
 
+def told_figure(name: str, value: str, baseline: str, ratio: float) -> Figure:
+    """Tell what has no limit."""
+    return Figure(name, value, baseline, ratio, "", True)
+
+
 def seconds(value: float) -> str:
     """Return a time as people read it."""
     return f"{value * 1e3:.1f} ms" if value < 1 else f"{value:.2f} s"
@@ -51,11 +56,11 @@ def machine() -> str:
     """Return what the figures were measured on."""
     return (
         f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
-        f"numpy {np.__version__}"
+        f"numpy {np.__version__}, load before the start {os.getloadavg()[0]:.1f}"
     )
 
 
-WIDTHS = (66, 12, 12, 8, 10)
+WIDTHS = (78, 12, 12, 8, 10)
 
 
 def print_head() -> None:
@@ -66,7 +71,8 @@ def print_head() -> None:
 def print_figure(figure: Figure) -> None:
     """Print one line of the table."""
     cells = (figure.name, figure.value, figure.baseline, f"{figure.ratio:.2f}", figure.limit)
-    _print_line(cells, "ok" if figure.is_kept else "OVER")
+    verdict = "ok" if figure.is_kept else "OVER"
+    _print_line(cells, verdict if figure.limit else "")
 
 
 def _print_line(cells: Sequence[str], verdict: str) -> None:

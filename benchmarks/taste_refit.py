@@ -3,21 +3,32 @@
 Figure: `score` of the vector worker, features warm, with one rating added each time. Baseline:
 the products and factorisations of those shapes in plain numpy, float32 for the items and float64
 for the fit, without the kernel's exponentials, in the same blocks. Limit: under 2 times it.
+
+Beside it, from a rating to stored predictions in the daemon: the same, with the reading of the
+ratings, the way to the worker and back, and the writing of what has changed.
 """
 
+import asyncio
+import random
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.figures import Figure, median, ratio_figure, time_of
+from benchmarks.figures import Figure, median, ratio_figure, seconds, time_of, told_figure
+from benchmarks.synthetic import fill_catalogue
+from daemon.store.models import TasteModel, now
+from daemon.store.ratings import NewRating, rate, rate_many
 from ml.facts_space import FACTS_DIMENSIONS, FACTS_SPACE
 from ml.taste import ANCHORS, BLOCK_ITEMS, TasteSettings
 from ml.taste_features import PARTS_WIDTH
 from ml.vector_worker import VectorWorker, start
+from tests.household import Household
 
 SPACE, DIMENSIONS = "benchmark", 384
 ITEMS = 100_000
@@ -26,14 +37,44 @@ ROUNDS = 5
 LARGEST_RATIO = 2.0
 
 
-def measure() -> list[Figure]:
-    """Compare the worker with plain numpy."""
+def measure() -> Iterator[Figure]:
+    """Compare the worker with plain numpy, and tell what the daemon takes."""
     with tempfile.TemporaryDirectory() as folder:
         worker = start({"directory": folder, "writable": True})
         _fill(worker, ITEMS)
         figure, baseline = _compare(worker, ITEMS)
     name = f"refit, rescore: {RATINGS:,} ratings, {ITEMS:,} items (bare algebra)"
-    return [ratio_figure(name, figure, baseline, at_most=LARGEST_RATIO)]
+    yield ratio_figure(name, figure, baseline, at_most=LARGEST_RATIO)
+    with tempfile.TemporaryDirectory() as folder:
+        whole = asyncio.run(_from_rating_to_predictions(Household(Path(folder))))
+    name = "from a rating to stored predictions, the same amounts (bare algebra)"
+    yield told_figure(name, seconds(whole), seconds(baseline), whole / baseline)
+
+
+async def _from_rating_to_predictions(household: Household) -> float:
+    """Return median seconds from a rating to predictions that know it, in the daemon's store."""
+    chance, times = random.Random(3), []
+    async with household.open() as services:
+        rated = chance.sample(await fill_catalogue(services, ITEMS, vectors=True), RATINGS + ROUNDS)
+        settings = {"head": TasteSettings().as_dict(), "ratings": ""}
+        async with services.database.write() as session:
+            session.add(
+                TasteModel(
+                    profile_id=1, settings=settings, figures={}, ratings=RATINGS, trusted=True,
+                    in_use=True,
+                )
+            )  # fmt: skip
+        given = [NewRating(i, round(chance.uniform(0, 10), 1), now()) for i in rated[:RATINGS]]
+        for first in range(0, RATINGS, 200):
+            await rate_many(services.database, services.journal, 1, given[first : first + 200])
+        await services.predictions.refresh(1)
+        for item_id in rated[RATINGS:]:
+            begin = time.perf_counter()
+            await rate(services.database, services.journal, 1, item_id, chance.uniform(0, 10))
+            line = await services.predictions.refresh(1)
+            times.append(time.perf_counter() - begin)
+            assert line == f"{ITEMS} predictions", line
+    return median(times)
 
 
 def _compare(worker: VectorWorker, items: int) -> tuple[float, float]:

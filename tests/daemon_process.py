@@ -29,7 +29,14 @@ class DaemonProcess:
 
     def put(self, path: str, body: bytes) -> bytes:
         """Send a body; return what it answers."""
-        request = urllib.request.Request(self.url + path, data=body, method="PUT")
+        return self._send("PUT", path, body)
+
+    def post(self, path: str, body: bytes) -> bytes:
+        """Send a body; return what it answers."""
+        return self._send("POST", path, body)
+
+    def _send(self, method: str, path: str, body: bytes) -> bytes:
+        request = urllib.request.Request(self.url + path, data=body, method=method)
         with urllib.request.urlopen(request, timeout=10) as response:
             answer: bytes = response.read()
             return answer
