@@ -1,8 +1,21 @@
-"""Where media come from: one module or folder a kind of source, behind `connectors.base`."""
+"""Where media come from: one module or folder a kind of source, behind one protocol."""
 
 from connectors.folder.settings import FolderSettings
+from connectors.server_settings import (
+    JellyfinSettings,
+    PlexSettings,
+    ServerSettings,
+    SubsonicSettings,
+)
 
-SourceSettings = FolderSettings
-"""The settings of any source; media servers will make this a union told apart by `kind`."""
+SourceSettings = FolderSettings | JellyfinSettings | PlexSettings | SubsonicSettings
+"""The settings of any source, told apart by `kind`."""
 
-__all__ = ["FolderSettings", "SourceSettings"]
+__all__ = [
+    "FolderSettings",
+    "JellyfinSettings",
+    "PlexSettings",
+    "ServerSettings",
+    "SourceSettings",
+    "SubsonicSettings",
+]

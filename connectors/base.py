@@ -4,7 +4,12 @@ Errors::
 
     ConnectorError               anything that went wrong at, or on the way to, a source
     ├── ConnectorUnavailable     try later: a mount is missing, a server is down
-    └── Misconfigured            a person must act; the message says how
+    │   └── BadAnswer            the server answered, but with nonsense
+    ├── Misconfigured            a person must act; the message says how
+    │   ├── SignInRefused        the server does not take the token or password
+    │   └── NotAllowed           signed in, but not allowed to do this
+    ├── NotFound                 there is no such item, playlist or user on the server
+    └── Refused                  the server would not do it, and will not the next time
     UnreadableFile               one file cannot be read; the message is the reason people see
 """
 
@@ -24,9 +29,34 @@ class ConnectorError(Exception):
 class ConnectorUnavailable(ConnectorError):
     """The source cannot be reached now; trying later may help."""
 
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds that the server asks to be left alone for."""
+
+
+class BadAnswer(ConnectorUnavailable):
+    """The server's answer is cut short, no JSON or XML, or not of the promised shape."""
+
 
 class Misconfigured(ConnectorError):
     """A person must change something; trying again will not help."""
+
+
+class SignInRefused(Misconfigured):
+    """The server does not take the token or password (any more)."""
+
+
+class NotAllowed(Misconfigured):
+    """The server knows who asks, and does not allow it."""
+
+
+class NotFound(ConnectorError):
+    """The server has no such item, playlist or user."""
+
+
+class Refused(ConnectorError):
+    """The server understood and would not: asking again as before is of no use."""
 
 
 class UnreadableFile(Exception):

@@ -152,48 +152,69 @@ def _key(values: Any, step: str | int, variable: str) -> str | int:
 
 def explain(error: ValidationError, options: Options, model: type[BaseModel]) -> str:
     """Say what is wrong, a line for each problem; never with a value, which may be a secret."""
-    return "\n".join(
-        f"{options.place_of(problem['loc'])}{_problem(problem, model)}"
-        for problem in error.errors(include_url=False, include_input=False)
-    )
+    problems = error.errors(include_url=False, include_input=False)
+    return "\n".join(_problem(problem, options, model) for problem in problems)
 
 
-def _problem(problem: Any, model: type[BaseModel]) -> str:
+def _problem(problem: Any, options: Options, model: type[BaseModel]) -> str:
+    loc, sections = _walk(model, problem["loc"])
+    place = options.place_of(loc)
     if problem["type"] == "extra_forbidden":
-        names = _option_names(model, problem["loc"][:-1])
-        close = difflib.get_close_matches(str(problem["loc"][-1]), names, n=1)
+        names = {n for s in sections for n, option in s.model_fields.items() if not option.exclude}
+        close = difflib.get_close_matches(str(loc[-1]), names, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(names))}."
-        return f"there is no such option; {hint}"
+        return f"{place}there is no such option; {hint}"
+    if problem["type"] == "union_tag_invalid":
+        return f"{place}kind should be one of {problem['ctx']['expected_tags']}"
     message = str(problem["msg"]).removeprefix("Value error, ")
-    return WORDINGS.get(problem["type"], message[:1].lower() + message[1:])
+    return place + WORDINGS.get(problem["type"], message[:1].lower() + message[1:])
 
 
-def _option_names(model: type[BaseModel], loc: Place) -> list[str]:
-    section = _section_of(_annotation_at(model, loc)) or model
-    return [name for name, option in section.model_fields.items() if not option.exclude]
+def _walk(model: type[BaseModel], loc: Place) -> tuple[Place, list[type[BaseModel]]]:
+    """Return the place of an option without pydantic's tags of unions, and its sections."""
+    place: list[str | int] = []
+    sections = [model]
+    annotations: list[Any] = [model]
+    for step in loc:
+        found = [s for annotation in annotations for s in _sections_of(annotation)]
+        tagged = [s for s in found if len(found) > 1 and step in _tags_of(s)]
+        if tagged:
+            annotations = list(tagged)
+            continue
+        place.append(step)
+        if isinstance(step, str):
+            sections = found or sections
+            options = [s.model_fields[step] for s in found if step in s.model_fields]
+            annotations = [option.annotation for option in options if not option.exclude]
+    return tuple(place), sections
+
+
+def _tags_of(section: type[BaseModel]) -> tuple[Any, ...]:
+    kind = section.model_fields.get("kind")
+    return get_args(kind.annotation) if kind else ()
 
 
 def _annotation_at(model: type[BaseModel], place: Place) -> Any:
     """Return the type of the option at `place`; None where there is no such option."""
-    annotation: Any = model
+    annotations: list[Any] = [model]
     for step in place:
-        section = _section_of(annotation)
-        if isinstance(step, str) and section:
-            option = section.model_fields.get(step)
-            annotation = option.annotation if option and not option.exclude else None
+        sections = [s for annotation in annotations for s in _sections_of(annotation)]
+        if isinstance(step, str) and sections:
+            options = [s.model_fields[step] for s in sections if step in s.model_fields]
+            annotations = [option.annotation for option in options if not option.exclude]
         elif isinstance(step, str):
             return None
-    return annotation
+    return annotations[0] if annotations else None
 
 
-def _section_of(annotation: Any) -> type[BaseModel] | None:
+def _sections_of(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((s for a in get_args(annotation) if (s := _section_of(a))), None)
+        return [annotation]
+    return [section for part in get_args(annotation) for section in _sections_of(part)]
 
 
 def _has_parts(annotation: Any) -> bool:
     """Tell whether an option is a list or a section, not one value."""
-    if get_origin(annotation) in (tuple, list, dict) or _section_of(annotation):
+    if get_origin(annotation) in (tuple, list, dict) or _sections_of(annotation):
         return True
     return any(_has_parts(argument) for argument in get_args(annotation))

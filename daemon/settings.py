@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from connectors import FolderSettings, SourceSettings
+from connectors import FolderSettings, ServerSettings, SourceSettings
 from connectors.base import KINDS, Kind
 from daemon.options import SettingsError, explain, lay_over, read_file
 
@@ -117,6 +117,15 @@ class ModelSettings(_Section):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where models run; auto takes CUDA where there is one."""
+
+
+def _take_folder_for_default(source: object) -> object:
+    return {"kind": "folder", **source} if isinstance(source, dict) else source
+
+
+_Source = Annotated[
+    SourceSettings, Field(discriminator="kind"), BeforeValidator(_take_folder_for_default)
+]
 
 
 def _limit(value: object) -> str:
@@ -223,8 +232,8 @@ class Settings(_Section):
     profiles: tuple[str, ...] = ("me",)
     """The people of this house; each has a taste of their own."""
 
-    sources: tuple[SourceSettings, ...] | None = None
-    """Where media come from. Without a word, the folders at /mnt/media/TYPE/LABEL."""
+    sources: tuple[_Source, ...] | None = None
+    """Where media come from: folders and servers. Without any, those at /mnt/media/TYPE/LABEL."""
 
     models: ModelSettings = ModelSettings()
     """Which models describe and embed: lite, or an embedder by name."""
@@ -289,7 +298,12 @@ class Settings(_Section):
     @property
     def folders(self) -> tuple[FolderSettings, ...]:
         """The sources that are mounted folders."""
-        return self.sources or ()
+        return tuple(s for s in self.sources or () if isinstance(s, FolderSettings))
+
+    @property
+    def servers(self) -> tuple[ServerSettings, ...]:
+        """The sources that are media servers."""
+        return tuple(s for s in self.sources or () if isinstance(s, ServerSettings))
 
 
 def _refuse_doubles(names: Iterable[str]) -> None:
@@ -301,6 +315,8 @@ def _refuse_doubles(names: Iterable[str]) -> None:
 
 
 def _with_whole_path(source: SourceSettings) -> SourceSettings:
+    if not isinstance(source, FolderSettings):
+        return source
     try:
         return source.model_copy(update={"path": _whole_path(source.path)})
     except ValueError as error:
