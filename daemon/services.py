@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from daemon.events import Events
+from daemon.servers import Servers
 from daemon.settings import Settings
 from daemon.store.database import Database, open_database
 from daemon.store.journal import JOURNAL_NAME, Journal
@@ -26,6 +27,7 @@ class Services:
     predictions: Predictions
     search: Search
     events: Events
+    servers: Servers
 
 
 @asynccontextmanager
@@ -40,6 +42,7 @@ async def open_services(settings: Settings, *, owns_cache: bool = True) -> Async
         vectors={"directory": str(settings.data_dir / "vectors"), "writable": owns_cache},
         text_model={"model": settings.models.text, "device": settings.models.device},
     )
+    servers = Servers(settings)
     try:
         async with open_database(settings.database_path) as database:
             events = Events()
@@ -55,8 +58,10 @@ async def open_services(settings: Settings, *, owns_cache: bool = True) -> Async
                     predictions=predictions,
                     search=Search(database, index, workers.text),
                     events=events,
+                    servers=servers,
                 )
             finally:
                 await predictions.close()
     finally:
+        await servers.close()
         await workers.close()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from connectors.base import FileFacts, Kind
+from connectors.base import FileFacts, Kind, Metadata
 from daemon.store.evidence import SAME_DURATION, SAME_LOOK
 
 ITEM_PROVIDERS = frozenset(
@@ -76,9 +76,8 @@ def strong_hashes(facts: FileFacts) -> list[str]:
     return [h for h in (facts.soft_hash, facts.content_hash) if h]
 
 
-def shown_artist(facts: FileFacts, kind: Kind) -> str:
+def shown_artist(metadata: Metadata, kind: Kind) -> str:
     """Return who is named beside the title."""
-    metadata = facts.metadata
     if metadata.artists:
         return ", ".join(metadata.artists[:3])
     if kind == "videos" and metadata.series:

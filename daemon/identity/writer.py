@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.base import FileFacts, Kind
+from daemon.identity.blend import blend
 from daemon.identity.evidence import Place, item_provider_ids, shown_artist
 from daemon.store.models import Base, Item, Join, Location, ProviderId, new_id
 
@@ -53,6 +54,7 @@ class BatchWriter:
         if self._added:
             await self._write_added()
         await self._session.flush()
+        await blend(self._session, [row["of_id"] for row in self._described])
 
     async def _write_put(self) -> None:
         ids = [place.id for place, *_ in self._put]
@@ -82,6 +84,7 @@ class BatchWriter:
             for facts, item_id, _ in self._added
         ]
         await self._insert(Location, rows)
+        await self._give_files_to_servers_items()
         noted = [
             row for row in self._added if row[2] or item_provider_ids(row[0].metadata.provider_ids)
         ]
@@ -95,6 +98,23 @@ class BatchWriter:
         )
         ids = {row.path: row.id for row in found}
         await self._note([(ids[facts.path], facts, item, why) for facts, item, why in noted])
+
+    async def _give_files_to_servers_items(self) -> None:
+        """Let the file speak for an item that only servers knew until now."""
+        joined = {item_id: facts for facts, item_id, evidence in self._added if evidence}
+        if not joined:
+            return
+        without_file = await self._session.scalars(
+            select(Item.id).where(Item.id.in_(joined), Item.own_hash == "")
+        )
+        rows = [
+            {"of_id": item_id, **_item_values(joined[item_id], self._kind)}
+            for item_id in without_file
+        ]
+        if rows:
+            connection = await self._session.connection()
+            await connection.execute(update(Item).where(Item.id == bindparam("of_id")), rows)
+            self._described += rows
 
     async def _note(self, rows: Sequence[tuple[int, FileFacts, int, str]]) -> None:
         """Store the provider ids of locations, and the joins with their evidence."""
@@ -122,9 +142,10 @@ def _item_values(facts: FileFacts, kind: Kind) -> dict[str, Any]:
     metadata = facts.metadata
     words = metadata.as_dict()
     return {
-        "title": metadata.title, "artist": shown_artist(facts, kind), "album": metadata.album,
+        "title": metadata.title, "artist": shown_artist(metadata, kind), "album": metadata.album,
         "year": metadata.year, "duration": metadata.duration, "facts": words,
-        "sidecar": facts.sidecar, "input_hash": _input_hash(facts, words),
+        "sidecar": facts.sidecar, "input_hash": _input_hash(facts, words), "own_facts": None,
+        "own_hash": None,
     }  # fmt: skip
 
 

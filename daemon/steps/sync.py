@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from connectors.folder.settings import FolderSettings
+from connectors import FolderSettings, ServerSettings
 from daemon.services import Services
 from daemon.steps.folder_sync import FolderSync, Found
+from daemon.steps.server_sync import ServerSync
 from daemon.steps.step import Step, StepFailed, StepIncomplete, StepRun
 from daemon.store.journal_replay import replay_journal
 from daemon.store.models import Source, now
@@ -29,7 +30,10 @@ async def sync(run: StepRun) -> str:
             continue
         folders = [bytes.fromhex(folder) for folder in under] if under else None
         try:
-            problem = await FolderSync(run, source, settings, found).sync(folders)
+            if isinstance(settings, FolderSettings):
+                problem = await FolderSync(run, source, settings, found).sync(folders)
+            else:
+                problem = await ServerSync(run, source, settings, found).sync()
         except StepFailed as error:
             problem = str(error)
         await _note(run.services, source, problem)
@@ -54,22 +58,23 @@ async def register_sources(services: Services, *, are_all: bool = True) -> None:
     async with services.database.write() as session:
         if are_all:
             await session.execute(update(Source).values(in_settings=False))
-        for folder in services.settings.folders:
-            values = {
-                "kind": folder.kind, "media": folder.media, "root": bytes(folder.path),
-                "in_settings": True,
-            }  # fmt: skip
+        for source in services.settings.sources or ():
+            values: dict[str, Any] = {"kind": source.kind, "in_settings": True}
+            if isinstance(source, FolderSettings):
+                values |= {"media": source.media, "root": bytes(source.path)}
             await session.execute(
                 insert(Source)
-                .values(name=folder.name, **values)
+                .values(name=source.name, **values)
                 .on_conflict_do_update(index_elements=["name"], set_=values)
             )
 
 
-async def _sources(services: Services) -> AsyncIterator[tuple[Source, FolderSettings]]:
+async def _sources(
+    services: Services,
+) -> AsyncIterator[tuple[Source, FolderSettings | ServerSettings]]:
     async with services.database.read() as session:
         rows: Sequence[Any] = (await session.scalars(select(Source).order_by(Source.id))).all()
-    by_name = {folder.name: folder for folder in services.settings.folders}
+    by_name = {source.name: source for source in services.settings.sources or ()}
     for source in rows:
         if source.name in by_name:
             yield source, by_name[source.name]

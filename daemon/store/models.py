@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -108,6 +109,8 @@ class Source(Base):
     synced_at: Mapped[datetime | None]
     problem: Mapped[str] = mapped_column(default="")
     """Why the last sync of it could not be done or trusted; "" when all is well."""
+    details: Mapped[dict[str, Any] | None]
+    """Servers: who they are, and how far each library was read."""
 
 
 class Item(Base):
@@ -130,6 +133,10 @@ class Item(Base):
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """`connectors.base.Metadata.as_dict()`, merged over the locations."""
     sidecar: Mapped[str] = mapped_column(default="")
+    own_facts: Mapped[dict[str, Any] | None]
+    """What its file says, where servers say something too; None: the same as `facts`."""
+    own_hash: Mapped[str | None]
+    """The `input_hash` that goes with `own_facts`."""
     input_hash: Mapped[str] = mapped_column(default="")
     """Changes when the file's content, its facts or its companions change."""
     description_hash: Mapped[str | None]
@@ -147,7 +154,7 @@ class Item(Base):
 
 
 class Location(Base):
-    """Where an item is found: a path in a source. Kept when it vanishes, to know it again."""
+    """Where an item is found: a path in a folder, or an id on a server. Kept when it vanishes."""
 
     __tablename__ = "location"
 
@@ -155,10 +162,20 @@ class Location(Base):
     source_id: Mapped[int] = mapped_column(ForeignKey("source.id"))
     item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), index=True)
     path: Mapped[bytes] = mapped_column(LargeBinary)
-    """Folders: relative to the root, the bytes of the file system."""
+    """Folders: relative to the root, the bytes of the file system. Servers: the id there."""
+    server_path: Mapped[str | None]
+    """Servers: where the server says that the file is."""
+    local_path: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Servers: absolute, where `path_map` finds it here."""
+    library: Mapped[str | None]
+    sweep: Mapped[int | None] = mapped_column(BigInteger)
+    """Servers: the last reading of all ids in which it was there."""
+    facts: Mapped[dict[str, Any] | None]
+    """Servers: `Metadata.as_dict()` as the server says it."""
     size: Mapped[int] = mapped_column(BigInteger)
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
     companions: Mapped[str] = mapped_column(default="")
+    """Folders: fingerprint of the files beside it. Servers: the stamp of the metadata."""
     soft_hash: Mapped[str] = mapped_column(index=True)
     content_hash: Mapped[str | None] = mapped_column(index=True)
     look: Mapped[str | None]
@@ -167,7 +184,23 @@ class Location(Base):
     added_at: Mapped[datetime] = mapped_column(default=now)
     gone_at: Mapped[datetime | None]
 
-    __table_args__ = (UniqueConstraint("source_id", "path"),)
+    __table_args__ = (  # the partial ones cost folders nothing
+        UniqueConstraint("source_id", "path"),
+        Index(
+            "ix_location_source_id_server_path",
+            "source_id",
+            "server_path",
+            sqlite_where=text("server_path IS NOT NULL"),
+        ),
+        Index(
+            "ix_location_source_id_library",
+            "source_id",
+            "library",
+            "sweep",
+            sqlite_where=text("library IS NOT NULL"),
+        ),
+        Index("ix_location_local_path", "local_path", sqlite_where=text("local_path IS NOT NULL")),
+    )
 
 
 class ProviderId(Base):
@@ -216,7 +249,7 @@ class Rating(Base):
     item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
     value: Mapped[float]
     origin: Mapped[str]
-    """`person`, or `file`: the file's own word, which never overrides the person's."""
+    """`person`; `file`, whose word never overrides the person's; or `server`, whose newer does."""
     rated_at: Mapped[datetime]
 
     __table_args__ = (
@@ -257,7 +290,7 @@ class Play(Base):
     """How far it went, in seconds."""
     duration: Mapped[float | None]
     outcome: Mapped[str]
-    """`finished`, `skipped` or `unknown`."""
+    """`finished`, `skipped`, `abandoned` or `unknown`."""
 
     __table_args__ = (
         UniqueConstraint("source", "event_key"),
@@ -266,7 +299,7 @@ class Play(Base):
 
 
 class Description(Base):
-    """Text about an item, with its producer: `tags`, `nfo`, `sidecar`, `text`."""
+    """Text about an item, with its producer: `tags`, `server`, `sidecar`, `text`."""
 
     __tablename__ = "description"
 
@@ -406,6 +439,7 @@ class PlaylistWrite(Base):
     content_hash: Mapped[str]
     verified: Mapped[bool]
     message: Mapped[str] = mapped_column(default="")
+    """Of the receipt."""
 
 
 class JobRun(Base):

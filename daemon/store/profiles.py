@@ -20,6 +20,7 @@ from daemon.store.models import (
     TasteModel,
     now,
 )
+from daemon.store.server_models import Account, Favourite, ServerState
 
 
 class UnknownProfile(LookupError):
@@ -86,6 +87,10 @@ async def remove_profile(database: Database, journal: Journal, name: str) -> Non
 
 async def forget_profile(session: AsyncSession, profile_id: int) -> None:
     """Delete someone and all that belongs to them from the database."""
-    for table in (Rating, RatingEvent, Play, Prediction, PredictionState, TasteModel):
+    accounts = select(Account.id).where(Account.profile_id == profile_id)
+    await session.execute(delete(ServerState).where(ServerState.account_id.in_(accounts)))
+    for table in (
+        Account, Favourite, Rating, RatingEvent, Play, Prediction, PredictionState, TasteModel,
+    ):  # fmt: skip
         await session.execute(delete(table).where(table.profile_id == profile_id))
     await session.execute(delete(Profile).where(Profile.id == profile_id))

@@ -14,7 +14,7 @@ from daemon.store.evidence import find_evidence
 from daemon.store.journal import Journal
 from daemon.store.models import Profile, Rating, RatingEvent, now, public_id
 
-PERSON, FILE = "person", "file"
+PERSON, FILE, SERVER = "person", "file", "server"
 
 
 class BadRating(ValueError):
@@ -124,7 +124,7 @@ async def file_words(
     )
     for row in rows:
         if words.get(row.item_id) != PERSON:
-            words[row.item_id] = PERSON if row.origin == PERSON else row.value
+            words[row.item_id] = row.value if row.origin == FILE else PERSON
     return words
 
 
@@ -139,7 +139,7 @@ async def last_spoken(
             .where(
                 RatingEvent.profile_id == profile_id,
                 RatingEvent.item_id.in_(item_ids[start : start + 500]),
-                RatingEvent.origin == PERSON,
+                RatingEvent.origin.in_((PERSON, SERVER)),
             )
             .order_by(RatingEvent.rated_at)
         )
@@ -182,14 +182,15 @@ async def _is_overruled(
 ) -> bool:
     """Tell whether a later word is known (a replay may be out of order), or the person's own.
 
-    What a person said, even that there is no rating, stands above every word of the file.
+    What a person said, here or on a server, even that there is no rating, stands above every word
+    of the file; of what a person said here and there, the newer counts.
     """
-    by_person = RatingEvent.origin == PERSON
+    by_person = RatingEvent.origin.in_((PERSON, SERVER))
     is_later = RatingEvent.rated_at > rating.rated_at
     others = select(func.count()).where(
         RatingEvent.profile_id == profile_id,
         RatingEvent.item_id == rating.item_id,
         RatingEvent.id != event,
-        by_person & is_later if origin == PERSON else or_(by_person, is_later),
+        or_(by_person, is_later) if origin == FILE else by_person & is_later,
     )
     return bool(await session.scalar(others))
