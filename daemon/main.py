@@ -13,6 +13,7 @@ from connectors.base import Misconfigured
 from daemon.jobs.file_events import watching
 from daemon.jobs.runner import Runner, running
 from daemon.jobs.schedule import scheduling
+from daemon.jobs.server_events import listening
 from daemon.lock import DAEMON, hold
 from daemon.opening import opened
 from daemon.settings import Settings
@@ -39,6 +40,7 @@ async def serve(settings: Settings) -> None:
         runs.add_done_callback(lambda _: stopping.set())  # a daemon that runs nothing is none
         await stack.enter_async_context(scheduling(services, runner))
         await stack.enter_async_context(watching(services, runner))
+        await stack.enter_async_context(listening(services, runner))
         log.info("Anagnorisis is at %s", address)
         await stopping.wait()
         log.info("Stopping")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from apscheduler.triggers.cron import CronTrigger
 from pydantic import (
@@ -159,9 +159,6 @@ def _whole_path(path: Path) -> Path:
     return whole
 
 
-WholePath = Annotated[Path, AfterValidator(_whole_path)]
-
-
 class PlaylistSettings(_Section):
     """One smart playlist."""
 
@@ -187,8 +184,15 @@ class PlaylistSettings(_Section):
     untrusted: bool = False
     """Whether to write it even while the predictions do not beat the person's mean."""
 
-    write_to: tuple[WholePath, ...] = ()
-    """Folders for its M3U8 file; without any, `playlists` in the data folder."""
+    public: bool = False
+    """Whether all users of a server see it, where the server knows such playlists."""
+
+    about: str = Field(default="", max_length=500)
+    """What servers show as its description, where they can."""
+
+    write_to: tuple[str, ...] = ()
+    """Names of servers, and folders for its M3U8 file; without any, `playlists` in the data
+    folder."""
 
     @property
     def only_unrated(self) -> bool:
@@ -289,6 +293,25 @@ class Settings(_Section):
     ) -> tuple[PlaylistSettings, ...]:
         _refuse_doubles(playlist.name for playlist in playlists)
         return playlists
+
+    @model_validator(mode="after")
+    def _check_targets(self) -> Self:
+        servers = {server.name for server in self.servers}
+        for playlist in self.playlists:
+            for to in playlist.write_to:
+                if to not in servers:
+                    try:
+                        _whole_path(Path(to))
+                    except ValueError as error:
+                        known = ", ".join(sorted(servers)) or "none"
+                        raise ValueError(
+                            f"write_to of {playlist.name} {error}, or name a server ({known})"
+                        ) from error
+        for server in self.servers:
+            for name in server.users:
+                if name not in self.profiles:
+                    raise ValueError(f"users of {server.name} names {name}, who is no profile")
+        return self
 
     @property
     def database_path(self) -> Path:

@@ -1,6 +1,7 @@
 """The files themselves, by item only: no path comes from a client."""
 
 import asyncio
+import logging
 import mimetypes
 import os
 import stat
@@ -9,12 +10,13 @@ from urllib.parse import quote
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
-from sqlalchemy import select
 
-from daemon.store.models import Location, Source
-from daemon.store.places import absolute
+from connectors.base import ConnectorError
+from daemon.store.places import absolute, file_places, server_places
 from web.keys import SERVICES
 from web.lookup import find_item_id
+
+log = logging.getLogger(__name__)
 
 routes = web.RouteTableDef()
 
@@ -48,17 +50,14 @@ async def media(request: web.Request) -> web.StreamResponse:
     """Send an item's file; ranges are answered."""
     async with request.app[SERVICES].database.read() as session:
         item_id = await find_item_id(request, session)
-        rows = await session.execute(
-            select(Source.root, Location.path)
-            .join(Source, Source.id == Location.source_id)
-            .where(Location.item_id == item_id, Location.gone_at.is_(None), Source.in_settings)
-            .order_by(Location.id)
-        )
-        places = [(bytes(row.root), row.path) for row in rows]
-    roots = [bytes(folder.path) for folder in request.app[SERVICES].settings.folders]
+        places = (await file_places(session, [item_id])).get(item_id, [])
+        remote = await server_places(session, item_id)
+    settings = request.app[SERVICES].settings
+    roots = [bytes(folder.path) for folder in settings.folders]
+    roots += [os.fsencode(r) for server in settings.servers for r in server.path_map.values()]
     path = await asyncio.to_thread(find_readable, places, roots)
     if path is None:
-        raise web.HTTPNotFound(text="Its file is not there now.")
+        return await _send_from_server(request, remote)
     content_type = content_type_of(path)
     name = quote(os.path.basename(path), safe="")  # noqa: PTH119  # bytes
     headers = {
@@ -69,6 +68,34 @@ async def media(request: web.Request) -> web.StreamResponse:
     if not content_type.startswith(PLAYABLE) or "svg" in content_type:
         headers["Content-Security-Policy"] = SANDBOX
     return WholeFile(os.fsdecode(path), headers=headers)
+
+
+async def _send_from_server(
+    request: web.Request, places: list[tuple[str, str]]
+) -> web.StreamResponse:
+    """Pass on what a server has, so that no token of it ever reaches the browser."""
+    problem = "Its file is not there now."
+    for source, external_id in places:
+        try:
+            server = await request.app[SERVICES].servers.open(source)
+            stream = await server.open_media(external_id, request.headers.get("Range"))
+        except ConnectorError as error:
+            problem = str(error)
+            continue
+        async with stream:
+            headers = {**stream.headers, "Cache-Control": "private, no-cache"}
+            if not headers.get("Content-Type", "").startswith(PLAYABLE):
+                headers["Content-Security-Policy"] = SANDBOX
+            answer = web.StreamResponse(status=stream.status, headers=headers)
+            await answer.prepare(request)
+            try:
+                async for chunk in stream.chunks():
+                    await answer.write(chunk)
+            except ConnectorError as error:
+                log.warning("%s: %s", source, error)
+                request.protocol.force_close()  # cut short, and the browser must know
+            return answer
+    raise web.HTTPNotFound(text=problem)
 
 
 def find_readable(places: list[tuple[bytes, bytes]], roots: list[bytes]) -> bytes | None:

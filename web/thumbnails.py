@@ -4,14 +4,16 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from aiohttp import web
 from sqlalchemy import select
 
+from connectors.base import ConnectorError, NotFound, Refused
 from daemon.services import Services
-from daemon.store.models import Item, Location, Source, public_id
-from daemon.store.places import absolute
+from daemon.store.models import Item, public_id
+from daemon.store.places import absolute, file_places, server_places
 from daemon.workers.worker import WorkerDied, WorkerFailed
 from web.keys import SERVICES
 from web.lookup import find_item_id
@@ -22,6 +24,7 @@ routes = web.RouteTableDef()
 
 SIZES = {"256": 256, "512": 512}
 TIMEOUT = 60.0
+LARGEST_PICTURE = 20_000_000
 RETRY_AFTER = 300.0
 """Seconds until one that could not be made is tried again: a mount may be back, a disk free."""
 MOST_FAILURES = 10_000
@@ -44,24 +47,25 @@ class Thumbnails:
         async with self._services.database.read() as session:
             row = (
                 await session.execute(
-                    select(Item.input_hash, Item.kind, Source.root, Location.path)
-                    .join(Location, Location.item_id == Item.id)
-                    .join(Source, Source.id == Location.source_id)
-                    .where(Item.id == item_id, Location.gone_at.is_(None), Source.in_settings)
-                    .order_by(Location.id)
-                    .limit(1)
+                    select(Item.input_hash, Item.kind, Item.gone_at).where(Item.id == item_id)
                 )
             ).one_or_none()
-        if row is None:
+            places = (await file_places(session, [item_id])).get(item_id, [])
+            remote = await server_places(session, item_id)
+        if row is None or not (places or remote):
             return None
         name = f"{public_id(item_id)}-{row.input_hash[:12]}-{size}.webp"
         target = self._folder / name[-24:-22] / name
         if self._failed.get(target, 0) > time.monotonic():
             return None
-        folder = os.path.dirname(absolute(row.root, row.path))  # noqa: PTH120  # bytes
+        folder = os.path.dirname(absolute(*places[0])) if places else b"/"  # noqa: PTH120
         if not await asyncio.to_thread(_is_made, target, folder):
             if target not in self._making:
-                work = self._make(target, row.root, row.path, row.kind, size)
+                work = (
+                    self._make(target, *places[0], row.kind, size)
+                    if places
+                    else self._fetch(target, remote, size)
+                )
                 self._making[target] = asyncio.create_task(work)
                 self._making[target].add_done_callback(lambda _: self._making.pop(target))
             await asyncio.shield(self._making[target])
@@ -78,9 +82,43 @@ class Thumbnails:
                 await asyncio.to_thread(target.touch)
         except (WorkerFailed, WorkerDied, OSError) as error:
             log.warning("No thumbnail of %r: %s", path, error)
-            if len(self._failed) >= MOST_FAILURES:
-                self._failed.clear()
-            self._failed[target] = time.monotonic() + RETRY_AFTER
+            self._give_up(target)
+
+    def _give_up(self, target: Path) -> None:
+        if len(self._failed) >= MOST_FAILURES:
+            self._failed.clear()
+        self._failed[target] = time.monotonic() + RETRY_AFTER
+
+    async def _fetch(self, target: Path, places: list[tuple[str, str]], size: int) -> None:
+        """Make it from a server's picture, decoded in a worker as any other file."""
+        source, external_id = places[0]
+        picture = target.with_suffix(".original")
+        try:
+            await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
+            server = await self._services.servers.open(source)
+            async with await server.open_artwork(external_id, size) as stream:
+                content = b"".join([chunk async for chunk in _bounded(stream.chunks())])
+            await asyncio.to_thread(picture.write_bytes, content)
+            root, path = os.path.split(os.fsencode(picture))
+            await self._services.workers.pages.call(
+                "make_thumbnail", root, path, "images", size, str(target), timeout=TIMEOUT
+            )
+        except NotFound:
+            await asyncio.to_thread(target.touch)
+        except (ConnectorError, WorkerFailed, WorkerDied, OSError) as error:
+            log.warning("No thumbnail from %s: %s", source, error)
+            self._give_up(target)
+        finally:
+            await asyncio.to_thread(picture.unlink, missing_ok=True)
+
+
+async def _bounded(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > LARGEST_PICTURE:
+            raise Refused("The picture is larger than any cover.")
+        yield chunk
 
 
 @routes.get("/thumbnail/{id}", name="thumbnail")

@@ -1,4 +1,4 @@
-"""playlist preview, playlist write."""
+"""playlist preview, playlist write, playlist restore."""
 
 import argparse
 from datetime import datetime
@@ -14,7 +14,7 @@ from daemon.commands.command import (
     answer,
     tell,
 )
-from daemon.playlists.reconciler import preview, reconcile
+from daemon.playlists.reconciler import UnknownEdition, preview, reconcile, restore_edition
 from daemon.services import Services
 from daemon.store.models import Profile, public_id
 from daemon.workers.worker import WorkerDied, WorkerFailed
@@ -23,10 +23,17 @@ from daemon.workers.worker import WorkerDied, WorkerFailed
 def add_verbs(verbs: Verbs) -> None:
     """Add the verbs of this module."""
     parser = add_verb(
-        verbs, "playlist", playlist, "preview a smart playlist, or write it now", answers=True
+        verbs,
+        "playlist",
+        playlist,
+        "preview, write or restore a smart playlist",
+        answers=True,
     )
-    parser.add_argument("action", choices=("preview", "write"))
+    parser.add_argument("action", choices=("preview", "write", "restore"))
     parser.add_argument("name", metavar="NAME")
+    parser.add_argument(
+        "--edition", type=int, metavar="N", help="which to restore; without it, the one before"
+    )
 
 
 async def playlist(services: Services, arguments: argparse.Namespace) -> int:
@@ -40,17 +47,25 @@ async def playlist(services: Services, arguments: argparse.Namespace) -> int:
         profiles = (await session.scalars(select(Profile))).all()
     day = datetime.now().astimezone().date()
     try:
-        for profile in profiles:
+        for profile in profiles if arguments.action != "restore" else ():
             await services.predictions.refresh(profile.id)
         if arguments.action == "preview":
-            receipts = await preview(services.database, settings, wanted, day)
+            receipts = await preview(services, wanted, day)
+        elif arguments.action == "restore":
+            receipts = await restore_edition(services, wanted, arguments.edition)
         else:
-            receipts = await reconcile(services.database, settings, wanted, day, revive=True)
+            receipts = await reconcile(services, wanted, day, revive=True)
+    except UnknownEdition as error:
+        raise CommandFailed(str(error)) from error
     except (WorkerFailed, WorkerDied) as error:
         raise CommandFailed(f"The predictions cannot be renewed: {error}") from error
     for receipt in receipts:
         would = "would be " if arguments.action == "preview" and receipt.state == "written" else ""
-        change = f" (+{receipt.added} -{receipt.removed})" if receipt.state == "written" else ""
+        change = (
+            f" (+{receipt.added} -{receipt.removed} ~{receipt.moved})"
+            if receipt.state == "written"
+            else ""
+        )
         tell(f"{receipt.target}: {would}{receipt.state}{change}: {receipt.message}")
     rows = [
         {

@@ -32,6 +32,9 @@ def render(playlist: str, entries: Sequence[Entry], folder: Path) -> tuple[bytes
     lines = [HEADER, MARK + _line(playlist), b"#PLAYLIST:" + _line(playlist)]
     left_out = []
     for entry in entries:
+        if entry.path is None:
+            left_out.append(entry)
+            continue
         path = os.path.relpath(entry.path, os.path.realpath(os.fsencode(folder)))
         if b"\n" in path or b"\r" in path:
             left_out.append(entry)

@@ -1,141 +1,165 @@
-"""Make the playlist files equal to the wanted lists; write nothing that is right already.
+"""Make every target of a smart playlist equal to the wanted list; write nothing that is right.
 
-Success is what was read back. Editions are kept in the catalogue.
+Targets are M3U8 files and playlists on servers. Success is what was read back. Editions are kept
+in the catalogue, and any of them can be brought back.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from sqlalchemy import select
 
-from daemon.playlists.m3u8 import NotOurs, file_name, paths_in, read, render, write
-from daemon.playlists.selection import Abstained, Entry, choose
+from connectors.base import ConnectorError
+from daemon.playlists.file_target import bring_to_file
+from daemon.playlists.m3u8 import file_name
+from daemon.playlists.receipt import Receipt
+from daemon.playlists.selection import Abstained, Entry, choose, find_entries
+from daemon.playlists.server_target import ServerTarget, target_name
+from daemon.services import Services
 from daemon.settings import PlaylistSettings, Settings
-from daemon.store.database import Database
 from daemon.store.models import PlaylistWrite
-from daemon.store.profiles import UnknownProfile
+from daemon.store.profiles import UnknownProfile, find_profile
+
+_writing: dict[str, asyncio.Lock] = {}
+"""One writer a target."""
 
 
-@dataclass(frozen=True)
-class Receipt:
-    """What came of one playlist at one target."""
-
-    playlist: str
-    target: str
-    state: str
-    """written, unchanged, abstained, deleted or failed."""
-    message: str
-    entries: Sequence[Entry]
-    added: int = 0
-    removed: int = 0
-
-    @property
-    def is_well(self) -> bool:
-        """Tell whether the target is as it should be."""
-        return self.state != "failed"
+class UnknownEdition(LookupError):
+    """There is no such edition of the playlist."""
 
 
-def targets_of(settings: Settings, playlist: PlaylistSettings) -> list[Path]:
-    """Return the files that carry the playlist."""
-    folders = playlist.write_to or (settings.data_dir / "playlists",)
-    return [folder / file_name(playlist.name) for folder in folders]
+def targets_of(settings: Settings, playlist: PlaylistSettings) -> tuple[list[Path], list[str]]:
+    """Return the files that carry the playlist, and the servers."""
+    servers = {server.name for server in settings.servers}
+    folders = [Path(to).expanduser() for to in playlist.write_to if to not in servers]
+    if not playlist.write_to:
+        folders = [settings.data_dir / "playlists"]
+    files = [folder / file_name(playlist.name) for folder in folders]
+    return files, [to for to in playlist.write_to if to in servers]
 
 
-async def preview(
-    database: Database, settings: Settings, playlist: PlaylistSettings, day: date
-) -> list[Receipt]:
+async def preview(services: Services, playlist: PlaylistSettings, day: date) -> list[Receipt]:
     """Return what writing would do, without doing it."""
-    return await _reconcile(database, settings, playlist, day, dry=True, revive=True)
+    return await _reconcile(services, playlist, day, dry=True, revive=True)
 
 
 async def reconcile(
-    database: Database,
-    settings: Settings,
-    playlist: PlaylistSettings,
-    day: date,
-    *,
-    revive: bool = False,
+    services: Services, playlist: PlaylistSettings, day: date, *, revive: bool = False
 ) -> list[Receipt]:
     """Write the playlist to its targets. `revive`: also where a person has deleted it."""
-    return await _reconcile(database, settings, playlist, day, dry=False, revive=revive)
+    return await _reconcile(services, playlist, day, dry=False, revive=revive)
+
+
+async def restore_edition(
+    services: Services, playlist: PlaylistSettings, edition_id: int | None = None
+) -> list[Receipt]:
+    """Bring an edition back to the targets; without an id, the one before the present.
+
+    The next refresh writes a new one. Raises UnknownEdition.
+    """
+    async with services.database.read() as session:
+        editions = (
+            await session.scalars(
+                select(PlaylistWrite)
+                .where(PlaylistWrite.playlist == playlist.name)
+                .order_by(PlaylistWrite.id.desc())
+            )
+        ).all()
+        present = editions[0].item_ids if editions else None
+        edition = next(
+            (e for e in editions if (e.id == edition_id if edition_id else e.item_ids != present)),
+            None,
+        )
+        if edition is None:
+            raise UnknownEdition(f"There is no such edition of {playlist.name}.")
+        entries = await find_entries(session, edition.item_ids, f"edition of {edition.at:%d %B}")
+    return await _write_all(services, playlist, entries, dry=False, revive=True)
 
 
 async def _reconcile(
-    database: Database,
-    settings: Settings,
+    services: Services, playlist: PlaylistSettings, day: date, *, dry: bool, revive: bool
+) -> list[Receipt]:
+    files, servers = targets_of(services.settings, playlist)
+    try:
+        async with services.database.read() as session:
+            entries = await choose(session, services.settings, playlist, day)
+    except (Abstained, UnknownProfile) as reason:
+        state = "abstained" if isinstance(reason, Abstained) else "failed"
+        names = [*map(str, files), *servers]
+        return [Receipt(playlist.name, name, state, str(reason), ()) for name in names]
+    return await _write_all(services, playlist, entries, dry=dry, revive=revive)
+
+
+async def _write_all(
+    services: Services,
     playlist: PlaylistSettings,
-    day: date,
+    entries: Sequence[Entry],
     *,
     dry: bool,
     revive: bool,
 ) -> list[Receipt]:
-    targets = targets_of(settings, playlist)
-    try:
-        async with database.read() as session:
-            entries = await choose(session, settings, playlist, day)
-    except (Abstained, UnknownProfile) as reason:
-        state = "abstained" if isinstance(reason, Abstained) else "failed"
-        return [Receipt(playlist.name, str(target), state, str(reason), ()) for target in targets]
+    """Bring the list to all targets; servers at the same time, so none waits for another."""
+    files, servers = targets_of(services.settings, playlist)
     receipts = []
-    for target in targets:
-        if not revive and await _was_deleted(database, playlist.name, target):
-            message = "Its file was deleted, so it stays so: playlist write brings it back."
-            receipts.append(Receipt(playlist.name, str(target), "deleted", message, entries))
-            continue
-        receipt, content = await asyncio.to_thread(_apply, playlist.name, target, entries, dry=dry)
-        if receipt.state == "written" and not dry:
-            await _keep_edition(database, receipt, content)
-        receipts.append(receipt)
-    return receipts
-
-
-def _apply(
-    playlist: str, target: Path, entries: Sequence[Entry], *, dry: bool
-) -> tuple[Receipt, bytes]:
-    content, left_out = render(playlist, entries, target.parent)
-    note = f"; {len(left_out)} cannot be named in such a file" if left_out else ""
-    try:
-        present = read(target)
-        if present == content:
-            return Receipt(playlist, str(target), "unchanged", "as it is" + note, entries), content
-        if not dry:
-            write(target, content)
-            if read(target) != content:
-                message = f"{target} reads back different from what was written."
-                return Receipt(playlist, str(target), "failed", message, entries), content
-    except (OSError, NotOurs) as error:
-        return Receipt(playlist, str(target), "failed", str(error), entries), content
-    before, after = set(paths_in(present or b"")), set(paths_in(content))
-    message = f"{len(entries) - len(left_out)} entries{note}"
-    added, removed = len(after - before), len(before - after)
-    return Receipt(playlist, str(target), "written", message, entries, added, removed), content
-
-
-async def _was_deleted(database: Database, playlist: str, target: Path) -> bool:
-    if await asyncio.to_thread(target.exists):
-        return False
-    async with database.read() as session:
-        written = await session.scalar(
-            select(PlaylistWrite.id)
-            .where(PlaylistWrite.playlist == playlist, PlaylistWrite.target == str(target))
-            .limit(1)
+    for file in files:
+        receipt, content = await bring_to_file(
+            services.database, playlist.name, file, entries, dry=dry, revive=revive
         )
-    return written is not None
+        receipts.append(receipt)
+        if not dry:
+            await _keep_edition(services, receipt, content)
+
+    async def bring(name: str) -> Receipt:
+        async with _writing.setdefault(f"{playlist.name}/{name}", asyncio.Lock()):
+            receipt, content = await _bring_to_server(
+                services, playlist, name, entries, dry=dry, revive=revive
+            )
+            if not dry:
+                await _keep_edition(services, receipt, content)
+        return receipt
+
+    return receipts + list(await asyncio.gather(*map(bring, servers)))
 
 
-async def _keep_edition(database: Database, receipt: Receipt, content: bytes) -> None:
-    async with database.write() as session:
+async def _bring_to_server(
+    services: Services,
+    playlist: PlaylistSettings,
+    name: str,
+    entries: Sequence[Entry],
+    *,
+    dry: bool,
+    revive: bool,
+) -> tuple[Receipt, str]:
+    async with services.database.read() as session:
+        profile = await find_profile(session, services.settings, playlist.profile or None)
+    try:
+        server = await services.servers.open(name)
+        account = services.servers.account(name, profile.name)
+    except ConnectorError as error:
+        target = target_name(name, profile.name)
+        return Receipt(playlist.name, target, "failed", str(error), entries), ""
+    if account is None:
+        message = (
+            f"{profile.name} has not signed in at {name}: "
+            f"python -m daemon connect '{name}' --profile '{profile.name}'"
+        )
+        target = target_name(name, profile.name)
+        return Receipt(playlist.name, target, "failed", message, entries), ""
+    target_at = ServerTarget(services, playlist, server, name, account)
+    return await target_at.bring(entries, dry=dry, revive=revive)
+
+
+async def _keep_edition(services: Services, receipt: Receipt, content: str) -> None:
+    """Keep what is now on the list, where it has changed."""
+    if receipt.state != "written" and not (receipt.state == "failed" and receipt.read_back):
+        return
+    async with services.database.write() as session:
         session.add(
             PlaylistWrite(
-                playlist=receipt.playlist,
-                target=receipt.target,
-                item_ids=[entry.item_id for entry in receipt.entries],
-                content_hash=hashlib.blake2b(content, digest_size=16).hexdigest(),
-                verified=True,
-                message=receipt.message,
+                playlist=receipt.playlist, target=receipt.target,
+                item_ids=list(receipt.read_back or ()), content_hash=content,
+                verified=receipt.state == "written", message=receipt.message,
             )
-        )
+        )  # fmt: skip

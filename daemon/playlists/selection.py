@@ -7,7 +7,7 @@ from datetime import date
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from daemon.playlists.radio import Heard, draw, weigh
@@ -41,8 +41,8 @@ class Entry:
     artist: str
     duration: float | None
     size: int
-    path: bytes
-    """Absolute."""
+    path: bytes | None
+    """Absolute; None where it is on a server only."""
     why: str
 
 
@@ -71,20 +71,15 @@ async def choose(
 async def _candidates(
     session: AsyncSession, playlist: PlaylistSettings, profile_id: int
 ) -> Sequence[Any]:
-    """Return every present item of the kind that has a file, with rating and prediction."""
+    """Return every present item of the kind, with rating and prediction."""
     ours = (Rating.item_id == Item.id) & (Rating.profile_id == profile_id)
     expected = (Prediction.item_id == Item.id) & (Prediction.profile_id == profile_id)
-    first = (
-        select(func.min(Location.id).label("id"))
-        .join(Source, Source.id == Location.source_id)
-        .where(Location.gone_at.is_(None), Source.in_settings)
-        .group_by(Location.item_id)
-        .subquery()
-    )
+    first = _first_places()
     query = (
         select(
             Item.id, Item.title, Item.artist, Item.duration, Location.size, Location.path,
-            Source.root, Rating.value.label("rating"), Prediction.value.label("predicted"),
+            Location.local_path, Source.root, Rating.value.label("rating"),
+            Prediction.value.label("predicted"),
         )
         .join(Location, Location.item_id == Item.id)
         .join(first, first.c.id == Location.id)
@@ -98,6 +93,39 @@ async def _candidates(
         query = query.where(Rating.value.is_(None))
     result = await session.stream(query)
     return [row async for rows in result.partitions(PAGE) for row in rows]
+
+
+def _first_places() -> Any:
+    """Return one present location of each item: a file before what is on a server only."""
+    is_remote = case((Source.root.is_(None) & Location.local_path.is_(None), 1), else_=0)
+    rank = func.row_number().over(partition_by=Location.item_id, order_by=(is_remote, Location.id))
+    ranked = (
+        select(Location.id, rank.label("rank"))
+        .join(Source, Source.id == Location.source_id)
+        .where(Location.gone_at.is_(None), Source.in_settings)
+        .subquery()
+    )
+    return select(ranked.c.id).where(ranked.c.rank == 1).subquery()
+
+
+async def find_entries(session: AsyncSession, item_ids: Sequence[int], why: str) -> list[Entry]:
+    """Return entries for the items that are present, in the order given."""
+    first = _first_places()
+    found: dict[int, Entry] = {}
+    for start in range(0, len(item_ids), 500):
+        rows = await session.execute(
+            select(
+                Item.id, Item.title, Item.artist, Item.duration, Location.size, Location.path,
+                Location.local_path, Source.root,
+            )
+            .join(Location, Location.item_id == Item.id)
+            .join(first, first.c.id == Location.id)
+            .join(Source, Source.id == Location.source_id)
+            .where(Item.id.in_(item_ids[start : start + 500]))
+        )  # fmt: skip
+        for row in rows:
+            found[row.id] = _make_entry(row, why)
+    return [found[item_id] for item_id in item_ids if item_id in found]
 
 
 async def _programme(
@@ -143,7 +171,11 @@ def _entry(row: Any) -> Entry:
         if row.predicted is not None
         else "not rated yet"
     )
-    path = absolute(row.root, row.path)
+    return _make_entry(row, why)
+
+
+def _make_entry(row: Any, why: str) -> Entry:
+    path = row.local_path if row.root is None else absolute(row.root, row.path)
     return Entry(row.id, row.title, row.artist, row.duration, row.size, path, why)
 
 

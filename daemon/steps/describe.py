@@ -7,15 +7,15 @@ import os
 import posixpath
 import re
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from connectors.base import Metadata
 from daemon.services import Services
 from daemon.steps.step import Step, StepRun
 from daemon.store.descriptions import compose, index_words, save_parts
-from daemon.store.models import Item, Location, Source, now
+from daemon.store.models import Item, now
+from daemon.store.places import file_places
 from daemon.store.work import count_due, find_due, mark_done, mark_failed
 from daemon.workers.worker import WorkerDied, WorkerFailed
 
@@ -38,7 +38,7 @@ async def describe(run: StepRun) -> str:
     while not run.is_over():
         async with services.database.read() as session:
             rows = await find_due(session, WORKER, started, after=after, limit=BATCH)
-            places = await _find_places(session, [row.Item.id for row in rows])
+            places = await file_places(session, [row.Item.id for row in rows])
         if not rows:
             break
         after = (bool(rows[-1].seen), rows[-1].Item.id)
@@ -68,7 +68,7 @@ async def _describe_batch(
 
     for item in items:
         paths = [path for _, path in places.get(item.id, ())]
-        parts[item.id] = {"tags": describe_metadata(item, paths), "sidecar": item.sidecar}
+        parts[item.id] = {**describe_words(item, paths), "sidecar": item.sidecar}
     texts = [(i.id, places[i.id][0]) for i in items if i.kind == "text" and i.id in places]
     await asyncio.gather(*(read(*text) for text in texts))
     async with services.database.write() as session:
@@ -92,11 +92,25 @@ async def _describe_batch(
     return len(errors)
 
 
-def describe_metadata(item: Item, paths: Sequence[bytes]) -> str:
-    """Return sentences about what the tags and the path say."""
-    metadata = Metadata.from_dict(item.facts)
+def describe_words(item: Item, paths: Sequence[bytes]) -> dict[str, str]:
+    """Return what the file and the path say, and apart from it what only servers say."""
+    if item.own_facts is None:
+        return {"tags": describe_metadata(Metadata.from_dict(item.facts), item.title, paths)}
+    if not item.own_facts:
+        return {"server": describe_metadata(Metadata.from_dict(item.facts), item.title, paths)}
+    own = item.own_facts
+    more = {name: value for name, value in item.facts.items() if value != own.get(name)}
+    return {
+        "tags": describe_metadata(Metadata.from_dict(own), item.title, paths),
+        "server": describe_metadata(Metadata.from_dict(more), "", ()),
+    }
+
+
+def describe_metadata(metadata: Metadata, title: str, paths: Sequence[bytes]) -> str:
+    """Return sentences about what is known, and the folder's name."""
+    names = metadata.artists or metadata.people[:3]
     lines = [
-        _sentence(metadata.title or item.title, "by", metadata.artists or metadata.people[:3]),
+        _sentence(metadata.title or title, "by", names) if metadata.title or title else "",
         _labelled("Album", metadata.album),
         _labelled("Series", metadata.series),
         _labelled("Genre", ", ".join(metadata.genres)),
@@ -135,20 +149,6 @@ def _path_words(path: bytes) -> list[str]:
 def _words(item: Item, parts: dict[str, str]) -> tuple[int, str, str, str]:
     names = f"{item.artist} {item.album}".strip()
     return item.id, item.title, names, compose(parts)
-
-
-async def _find_places(session: Any, item_ids: Sequence[int]) -> dict[int, list[Any]]:
-    """Return (root, path) of the present locations of each item."""
-    places: dict[int, list[Any]] = {}
-    rows = await session.execute(
-        select(Location.item_id, Source.root, Location.path)
-        .join(Source, Source.id == Location.source_id)
-        .where(Location.item_id.in_(item_ids), Location.gone_at.is_(None), Source.in_settings)
-        .order_by(Location.id)
-    )
-    for row in rows:
-        places.setdefault(row.item_id, []).append((row.root, row.path))
-    return places
 
 
 STEP = Step("describe", "Describe in words", "gpu", describe)

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from daemon.playlists.reconciler import Receipt, reconcile
+from daemon.playlists.receipt import Receipt
+from daemon.playlists.reconciler import reconcile
 from daemon.steps.step import Step, StepIncomplete, StepRun
 
 
@@ -13,7 +14,7 @@ async def playlists(run: StepRun) -> str:
     await run.report(done=0, total=len(settings.playlists))
     for number, playlist in enumerate(settings.playlists):
         day = datetime.now().astimezone().date()
-        receipts += await reconcile(run.services.database, settings, playlist, day)
+        receipts += await reconcile(run.services, playlist, day)
         await run.report(done=number + 1, message=playlist.name)
     if not receipts:
         return "no playlists in the settings"

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from daemon.store.models import Description
 
-PRODUCERS = ("sidecar", "tags", "text")
+PRODUCERS = ("sidecar", "tags", "server", "text")
 """In the order in which the parts are put together: what a person wrote comes first."""
 
 MAXIMUM_LENGTH = 96_000

@@ -106,12 +106,23 @@ async def _descriptions(session: AsyncSession, item_id: int) -> list[tuple[str, 
 
 async def _places(session: AsyncSession, item_id: int) -> list[Place]:
     rows = await session.execute(
-        select(Location.id, Source.name, Source.root, Location.path, Location.size)
+        select(
+            Location.id,
+            Source.name,
+            Source.root,
+            Location.path,
+            Location.size,
+            Location.server_path,
+        )  # fmt: skip
         .join(Source, Source.id == Location.source_id)
         .where(Location.item_id == item_id, Location.gone_at.is_(None), Source.in_settings)
         .order_by(Location.id)
     )
-    return [Place(row.id, row.name, row.root or b"", row.path, row.size) for row in rows]
+    return [Place(row.id, row.name, row.root or b"", _shown_path(row), row.size) for row in rows]
+
+
+def _shown_path(row: Any) -> bytes:
+    return row.server_path.encode(errors="replace") if row.server_path else bytes(row.path)
 
 
 async def _joins(session: AsyncSession, item_id: int) -> list[Joined]:
