@@ -14,7 +14,8 @@ from sqlalchemy import select
 
 from daemon.playlists.m3u8 import file_name, paths_in, render
 from daemon.playlists.radio import RECENCY_FLOOR, Heard, draw, weigh
-from daemon.playlists.reconciler import Receipt, preview, reconcile
+from daemon.playlists.receipt import Receipt
+from daemon.playlists.reconciler import preview, reconcile
 from daemon.playlists.selection import Entry
 from daemon.services import Services
 from daemon.settings import PlaylistSettings
@@ -131,9 +132,7 @@ async def seeded(household: Household, services: Services, count: int = 6) -> li
 
 
 async def write(services: Services, **playlist: Any) -> Receipt:
-    (receipt,) = await reconcile(
-        services.database, services.settings, PlaylistSettings(**playlist), DAY
-    )
+    (receipt,) = await reconcile(services, PlaylistSettings(**playlist), DAY)
     return receipt
 
 
@@ -174,10 +173,7 @@ async def test_another_day_brings_another_programme(household: Household) -> Non
     async with household.open() as services:
         await seeded(household, services)
         playlist = PlaylistSettings(name="Radio", order="radio", limit="5 tracks")
-        days = [
-            (await preview(services.database, services.settings, playlist, DAY + timedelta(n)))[0]
-            for n in range(3)
-        ]
+        days = [(await preview(services, playlist, DAY + timedelta(n)))[0] for n in range(3)]
         orders = [[entry.item_id for entry in receipt.entries] for receipt in days]
         assert len({tuple(order) for order in orders}) == 3
         assert not Path(days[0].target).exists()
@@ -220,9 +216,7 @@ async def test_a_deleted_list_stays_deleted_until_it_is_asked_for(household: Hou
         receipt = await write(services, name="Radio", order="radio")
         Path(receipt.target).unlink()
         assert (await write(services, name="Radio", order="radio")).state == "deleted"
-        (revived,) = await reconcile(
-            services.database, services.settings, playlist, DAY, revive=True
-        )
+        (revived,) = await reconcile(services, playlist, DAY, revive=True)
         assert revived.state == "written"
 
 
@@ -233,7 +227,7 @@ async def test_a_folder_that_cannot_be_written_is_said_so(
     blocked.write_text("in the way")
     async with household.open() as services:
         await seeded(household, services)
-        receipt = await write(services, name="Radio", order="radio", write_to=(blocked,))
+        receipt = await write(services, name="Radio", order="radio", write_to=(str(blocked),))
         assert receipt.state == "failed"
         assert str(blocked) in receipt.message
 
@@ -250,10 +244,7 @@ async def test_skips_and_plays_change_the_programme(household: Household) -> Non
         playlist = PlaylistSettings(
             name="Radio", order="radio", limit="1 track".replace("track", "tracks")
         )
-        firsts = [
-            (await preview(services.database, services.settings, playlist, DAY + timedelta(n)))[0]
-            for n in range(40)
-        ]
+        firsts = [(await preview(services, playlist, DAY + timedelta(n)))[0] for n in range(40)]
         assert item not in {receipt.entries[0].item_id for receipt in firsts}
 
 

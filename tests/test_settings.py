@@ -92,7 +92,7 @@ backup: {keep: 14}
         ("playlists:\n- kind: music", "line 2: playlists.0.name: is missing"),
         ("playlists: [{name: A, limit: 60 apples}]", "playlists.0.limit: should be in tracks"),
         ("playlists: [{name: A, limit: 0}]", "playlists.0.limit: should be an amount"),
-        ("playlists: [{name: A, write_to: [here]}]", "playlists.0.write_to.0: should be a whole"),
+        ("playlists: [{name: A, write_to: [here]}]", "write_to of A should be a whole"),
         ("sources:\n- {name: A, media: music}", "line 2: sources.0.path: is missing"),
         ("sources: [{name: A, media: film, path: /a}]", "line 1: sources.0.media: input should"),
         ("sources: [{name: A, media: music, path: a}]", "the path of A should be a whole path"),
@@ -333,11 +333,11 @@ def test_wrong_settings_end_every_verb_with_2_and_touch_nothing(tmp_path: Path) 
     assert not (tmp_path / "data").exists()
 
 
-def section_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the section that an option is, or is a list of."""
+def sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the sections that an option can be, or is a list of."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for a in get_args(annotation) if (found := section_in(a))), None)
+        return [annotation]
+    return [found for a in get_args(annotation) for found in sections_in(a)]
 
 
 def options_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -345,7 +345,7 @@ def options_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, 
     for name, option in model.model_fields.items():
         if not option.exclude:
             yield prefix + name, option.description or ""
-            if section := section_in(option.annotation):
+            for section in sections_in(option.annotation):
                 yield from options_of(section, f"{prefix}{name}.")
 
 
