@@ -42,12 +42,14 @@ class Household:
 
     @property
     def settings(self) -> Settings:
-        """The settings: every folder there is, and what the household was made with."""
-        sources = tuple(
+        """The settings: every folder there is, `servers`, and what the household was made with."""
+        sources: tuple[Any, ...] = tuple(
             FolderSettings(name=folder.parent.name, media=folder.parent.name, path=folder)
             for folder in sorted((self.home / "media").glob("*/Main"))
         )
-        return Settings(data_dir=self.data_dir, sources=sources, **{"workers": 1} | self._settings)
+        more = {"workers": 1} | self._settings
+        sources += tuple(more.pop("servers", ()))
+        return Settings(data_dir=self.data_dir, sources=sources, **more)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Services]:

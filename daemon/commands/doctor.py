@@ -6,12 +6,13 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import func, select, text
 
 from daemon.commands.command import DONE, FAILED, Verbs, add_verb, answer
+from daemon.commands.finding import Finding
+from daemon.commands.server_check import examine_servers
 from daemon.services import Services
 from daemon.settings import Settings
 from daemon.store.models import Item, Source, UnreadableLocation, Work
@@ -21,18 +22,11 @@ from daemon.workers.worker import WorkerDied, WorkerFailed
 LITTLE_SPACE = 1 << 30
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    about: str
-    is_well: bool
-    message: str
-
-
 def add_verbs(verbs: Verbs) -> None:
     """Add the verbs of this module."""
-    add_verb(verbs, "doctor", doctor, "check settings, folders, models, disk", answers=True)
+    add_verb(
+        verbs, "doctor", doctor, "check settings, folders, servers, models, disk", answers=True
+    )
 
 
 async def doctor(services: Services, arguments: argparse.Namespace) -> int:
@@ -54,10 +48,12 @@ async def _examine(services: Services) -> AsyncIterator[Finding]:
     for finding in _examine_data_folder(services.settings):
         yield finding
     yield await _examine_database(services)
-    if not services.settings.folders:
+    if not services.settings.sources:
         yield Finding("sources", True, "none in the settings, and no folder at /mnt/media/TYPE")
     for folder in services.settings.folders:
         yield await asyncio.to_thread(_examine_folder, folder.name, folder.path)
+    async for finding in examine_servers(services):
+        yield finding
     async for finding in _examine_sources(services):
         yield finding
     yield await _examine_text_model(services)
