@@ -63,7 +63,7 @@ class Description:
                     for parameter in operation.get("parameters", ())
                     if parameter.get("schema", {}).get("type") != "object"
                 ]
-        self._enums = frozenset(_enum_names(document))
+        self._enums = _enums(document)
         self._templates = [(_pattern(path), path) for path in sorted(self._operations, key=_rank)]
         self._passed: set[object] = set()
         uuid = {"uuid": lambda value: bool(_UUID.fullmatch(str(value)))}
@@ -146,7 +146,7 @@ class Description:
     def _reduce(self, value: Any, name: str = "") -> tuple[Any, object]:
         """Return a value with one entry of each shape in its lists, and its shape.
 
-        Strings are kept apart where the description counts their values up, else by kind.
+        Strings that the description counts up for that name are kept apart, others go by kind.
         """
         if isinstance(value, dict):
             parts = {key: self._reduce(part, key) for key, part in value.items()}
@@ -156,7 +156,8 @@ class Description:
             found = {part[1]: part[0] for part in (self._reduce(part, name) for part in value)}
             return list(found.values()), ("list", frozenset(found))
         if isinstance(value, str):
-            return value, value if name in self._enums else ("text", _kind(value, literal=False))
+            is_counted = value in self._enums.get(name, ())
+            return value, value if is_counted else ("text", _kind(value, literal=False))
         if isinstance(value, int) and not isinstance(value, bool):
             return value, ("int", abs(value) < 2**31)
         return value, type(value).__name__
@@ -184,12 +185,15 @@ def _rank(template: str) -> tuple[int, str]:
     return template.count("{"), template  # /Items/Counts before /Items/{itemId}
 
 
-def _enum_names(document: dict[str, Any]) -> Iterator[str]:
+def _enums(document: dict[str, Any]) -> dict[str, set[str]]:
+    """Return the values that a property of a name may have in some schema."""
     schemas = document.get("components", {}).get("schemas", {})
+    found: dict[str, set[str]] = {}
     for schema in schemas.values():
         for name, part in schema.get("properties", {}).items():
-            if any("enum" in deep for deep in _deep(part, schemas)):
-                yield name
+            for deep in _deep(part, schemas):
+                found.setdefault(name, set()).update(map(str, deep.get("enum", ())))
+    return found
 
 
 def _deep(schema: dict[str, Any], schemas: dict[str, Any]) -> Iterator[dict[str, Any]]:

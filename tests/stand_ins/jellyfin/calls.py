@@ -1,5 +1,6 @@
 """Routes of the stand-in: which paths and query names it speaks, and who may use them."""
 
+import functools
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -141,11 +142,16 @@ def route(
     return keep
 
 
+@functools.cache
+def _sorted_routes() -> list[Route]:
+    return sorted(ROUTES, key=lambda known: known.template.count("{"))
+
+
 def find(method: str, path: str) -> Iterator[tuple[Route, dict[str, str]]]:
     """Yield the operations that fit, the most particular first."""
-    for known in sorted(ROUTES, key=lambda r: r.template.count("{")):
-        found = known.pattern.fullmatch(path)
-        if found and known.method == method:
+    for known in _sorted_routes():
+        found = known.pattern.fullmatch(path) if known.method == method else None
+        if found:
             yield known, {k: plain_id(v) for k, v in found.groupdict().items()}
 
 

@@ -1,11 +1,11 @@
 """GET /Items: which, in what order, from where to where."""
 
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.stand_ins.jellyfin.calls import Call
+from tests.stand_ins.jellyfin.calls import Call, plain_id
 from tests.stand_ins.jellyfin.records import MEDIA_TYPES, Item, Library, Playlist, User, UserData
 
 Thing = Item | Playlist | Library
@@ -47,7 +47,7 @@ _FILTERS: dict[str, Callable[[UserData], bool]] = {
 """Filters that an item without user data passes: IsUnplayed; IsNotFolder and IsFolder besides."""
 
 
-def find(call: Call, user: User | None) -> list[Thing]:
+def find(call: Call, user: User | None) -> Sequence[Thing]:
     """Return all that a query is about, in order; paging is left to the caller."""
     server = call.server
     things = _pool(call, user)
@@ -79,15 +79,15 @@ def _passes(
     return all(test(data) for test in tests)
 
 
-def _pool(call: Call, user: User | None) -> list[Thing]:
+def _pool(call: Call, user: User | None) -> Sequence[Thing]:
     """Items by place and type, sorted, kept until the library changes; and playlists."""
-    server = call.server
-    ids = [plain.replace("-", "").lower() for plain in call.many("ids")]
+    server, is_wanted = call.server, _Wanted(call)
+    ids = [plain_id(item_id) for item_id in call.many("ids")]
     if ids:
         found = [_lookup(call, user, item_id) for item_id in dict.fromkeys(ids)]
-        chosen = [thing for thing in found if thing is not None and _is_wanted(call, thing)]
+        chosen = [thing for thing in found if thing is not None and is_wanted(thing)]
         return sorted(chosen, key=lambda t: (t.name.casefold(), t.id))
-    parent = (call.text("parentId") or "").replace("-", "").lower()
+    parent = plain_id(call.text("parentId") or "")
     if parent in server.playlists:
         return [item for _, item in server.resolve(server.playlists[parent], user)]
     recursive = bool(call.truth("recursive"))
@@ -96,17 +96,17 @@ def _pool(call: Call, user: User | None) -> list[Thing]:
     lists: list[Thing] = []
     if not parent:
         playlists = server.playlists.values()
-        lists += [p for p in playlists if server.is_visible(p, user) and _is_wanted(call, p)]
+        lists += [p for p in playlists if server.is_visible(p, user) and is_wanted(p)]
     names = ("includeItemTypes", "excludeItemTypes", "mediaTypes", "sortBy", "sortOrder",
              "albumIds", "excludeItemIds")  # fmt: skip
     seen = user.libraries if user is not None else None
     key = (parent, recursive, seen, *(tuple(call.many(name)) for name in names))
     items = server.cached_listing(key, lambda: _select(call, user, parent, recursive))
-    return sorted([*items, *lists], key=lambda t: t.name.casefold()) if lists else list(items)
+    return sorted([*items, *lists], key=lambda t: t.name.casefold()) if lists else items
 
 
 def _select(call: Call, user: User | None, parent: str, recursive: bool) -> list[Item]:
-    server = call.server
+    server, is_wanted = call.server, _Wanted(call)
     items: Iterable[Item] = list(server.items.values())
     if parent in server.libraries and recursive:
         items = (item for item in items if item.library_id == parent)
@@ -115,7 +115,7 @@ def _select(call: Call, user: User | None, parent: str, recursive: bool) -> list
         items = (item for item in items if item.id in inside)
     elif parent:
         items = (item for item in items if item.parent_id == parent)
-    chosen = [item for item in items if server.sees(user, item) and _is_wanted(call, item)]
+    chosen = [item for item in items if server.sees(user, item) and is_wanted(item)]
     chosen.sort(key=lambda item: item.id)
     sorts, orders = call.many("sortBy") or ["SortName"], call.many("sortOrder") or ["Ascending"]
     for number, name in reversed(list(enumerate(sorts))):
@@ -135,21 +135,31 @@ def _below(items: Iterable[Item], parent: str) -> list[Item]:
     return found
 
 
-def _is_wanted(call: Call, thing: Thing) -> bool:
-    kind = _type(thing)
-    include, exclude = call.many("includeItemTypes"), call.many("excludeItemTypes")
-    if (include and kind not in include) or kind in exclude:
-        return False
-    media = call.many("mediaTypes")
-    if media and _media_type(thing) not in media:
-        return False
-    albums = call.many("albumIds")
-    if albums and not (isinstance(thing, Item) and thing.fields.get("AlbumId") in albums):
-        return False
-    return thing.id not in call.many("excludeItemIds")
+class _Wanted:
+    """The filters of a query that look at the item alone."""
+
+    def __init__(self, call: Call) -> None:
+        self._include = frozenset(call.many("includeItemTypes"))
+        self._exclude = frozenset(call.many("excludeItemTypes"))
+        self._media = frozenset(call.many("mediaTypes"))
+        self._albums = frozenset(plain_id(album) for album in call.many("albumIds"))
+        self._without = frozenset(plain_id(item) for item in call.many("excludeItemIds"))
+
+    def __call__(self, thing: Thing) -> bool:
+        kind = _type(thing)
+        if (self._include and kind not in self._include) or kind in self._exclude:
+            return False
+        if self._media and _media_type(thing) not in self._media:
+            return False
+        if self._albums and not (isinstance(thing, Item) and self._is_of_albums(thing)):
+            return False
+        return thing.id not in self._without
+
+    def _is_of_albums(self, item: Item) -> bool:
+        return item.fields.get("AlbumId") in self._albums
 
 
-def _since(call: Call, things: list[Thing]) -> list[Thing]:
+def _since(call: Call, things: Sequence[Thing]) -> Sequence[Thing]:
     moment = call.moment("minDateLastSavedForUser")
     if call.moment("minDateLastSaved") is not None:
         if call.server.quirks.broken_min_date_last_saved:
@@ -160,10 +170,10 @@ def _since(call: Call, things: list[Thing]) -> list[Thing]:
     return [t for t in things if not isinstance(t, Library) and t.saved >= moment]
 
 
-def _sort_by_data(call: Call, user: User | None, things: list[Thing]) -> list[Thing]:
+def _sort_by_data(call: Call, user: User | None, things: Sequence[Thing]) -> Sequence[Thing]:
     sorts, orders = call.many("sortBy"), call.many("sortOrder") or ["Ascending"]
     if "Random" in sorts:
-        random.shuffle(things)
+        return random.sample(things, len(things))
     if user is None or not sorts or sorts[0] not in _DATA_SORTS:
         return things
     rank = _DATA_SORTS[sorts[0]]

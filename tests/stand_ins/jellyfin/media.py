@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.stand_ins.jellyfin.quirks import Quirks
-from tests.stand_ins.jellyfin.records import Item, Library, User, hashed_id, now, random_id
+from tests.stand_ins.jellyfin.records import FOLDERS, Item, Library, User, hashed_id, now, random_id
 
 Person = str | tuple[str, str] | tuple[str, str, str]
 
@@ -142,10 +142,11 @@ class Media:
 
     def remove_item(self, item_id: str) -> None:
         """Take an item out of its library, with all that lies in it."""
-        gone = [self.items.pop(item_id)]
-        for child in [item for item in self.items.values() if item.parent_id == item_id]:
-            self.remove_item(child.id)
-        self._changed(removed=gone)
+        gone = self.items.pop(item_id)
+        if gone.type in FOLDERS:
+            for child in [item for item in self.items.values() if item.parent_id == item_id]:
+                self.remove_item(child.id)
+        self._changed(removed=[gone])
 
     def rename_path(self, item_id: str, path: str) -> str:
         """Move an item's file; return the new id, by which alone it is known now."""
@@ -180,9 +181,9 @@ class Media:
 
     def leaves(self, item_id: str) -> list[Item]:
         """Return an item, or what lies in it if it is a folder, as playlists expand it."""
-        children = [item for item in self.items.values() if item.parent_id == item_id]
-        if item_id in self.items and not children:
+        if item_id in self.items and self.items[item_id].type not in FOLDERS:
             return [self.items[item_id]]
+        children = [item for item in self.items.values() if item.parent_id == item_id]
         children.sort(key=lambda i: (i.fields.get("ParentIndexNumber") or 0, i.path))
         return [leaf for child in children for leaf in self.leaves(child.id)]
 

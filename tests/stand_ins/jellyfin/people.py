@@ -14,7 +14,7 @@ from tests.stand_ins.jellyfin.records import Token, User, now, random_id
 if TYPE_CHECKING:
     from aiohttp import web
 
-_PAIR = re.compile(r'(\w+)="?([^",]*)"?')
+_PAIR = re.compile(r'(\w+)=(?:"([^"]*)"|([^",\s]*))')
 
 
 @dataclass
@@ -87,7 +87,7 @@ class People(Lists):
         scheme, _, rest = header.partition(" ")
         known = ("mediabrowser", "emby") if legacy else ("mediabrowser",)
         pairs = _PAIR.findall(rest) if scheme.lower() in known else []
-        fields = {name: urllib.parse.unquote_plus(value) for name, value in pairs}
+        fields = {name: urllib.parse.unquote_plus(quoted or bare) for name, quoted, bare in pairs}
         others = [request.query.get("ApiKey")]
         if legacy:
             headers = ("X-Emby-Token", "X-MediaBrowser-Token")

@@ -92,7 +92,7 @@ PAGE = "userId startIndex limit fields enableImages enableUserData imageTypeLimi
 
 @route("GET", "/Playlists/{playlistId}/Items", PAGE)
 async def entries(call: Call) -> web.Response:
-    server, user = call.server, call.user()
+    server, user = call.server, call.person()
     found = server.resolve(_visible(call, user), user)
     start, limit = call.number("startIndex") or 0, call.number("limit")
     page = found[start : None if limit is None else start + limit]

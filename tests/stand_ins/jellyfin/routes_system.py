@@ -40,8 +40,10 @@ async def ping(call: Call) -> web.Response:
 @route("POST", "/Users/AuthenticateByName", level=Level.ANYBODY)
 async def authenticate_by_name(call: Call) -> web.Response:
     server = call.server
-    if server.quirks.login_fails_with_500 or not call.fields.get("DeviceId"):
+    if server.quirks.login_fails_with_500:
         raise web.HTTPInternalServerError(text="Error processing request.")
+    if not call.fields.get("DeviceId"):
+        raise web.HTTPBadRequest(text="Error processing request.")
     name, password = call.body.get("Username"), call.body.get("Pw") or ""
     for user in server.users.values():
         if user.name.casefold() == str(name).casefold() and user.password == password:
