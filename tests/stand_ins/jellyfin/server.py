@@ -104,9 +104,11 @@ class FakeJellyfin(Live):
         app = web.Application(middlewares=middlewares)
         app.router.add_route("*", "/{path:.*}", self._serve)
         # The server's own limit is looked after in _serve.
-        self._runner = web.AppRunner(app, max_line_size=2**20, access_log=None)
+        self._runner = web.AppRunner(
+            app, max_line_size=2**20, access_log=None, shutdown_timeout=0.1
+        )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, shutdown_timeout=0.1)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
