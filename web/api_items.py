@@ -11,6 +11,7 @@ from connectors.base import KINDS, Kind
 from daemon.identity.joins import UnknownJoin, undo_join
 from daemon.store.answers import item_rows
 from daemon.store.browse import SORTS, Rated, Selection, Sort, find_page
+from daemon.store.favourites import set_favourite
 from daemon.store.journal import JournalError
 from daemon.store.models import now, parse_public_id, public_id
 from daemon.store.plays import OUTCOMES, record_play
@@ -87,6 +88,27 @@ async def _rate(request: web.Request, value: float | None) -> web.Response:
         raise web.HTTPServiceUnavailable(text=f"{error.strerror}. Nothing was changed.") from error
     services.predictions.request(profile.id)
     return web.json_response({"id": public_id(item_id), "rating": value, "event": event})
+
+
+@routes.put("/api/items/{id}/favourite")
+async def put_favourite(request: web.Request) -> web.Response:
+    """Make the item a favourite. It is on disk when this answers."""
+    return await _favour(request, True)
+
+
+@routes.delete("/api/items/{id}/favourite")
+async def delete_favourite(request: web.Request) -> web.Response:
+    """Make it no favourite any more."""
+    return await _favour(request, False)
+
+
+async def _favour(request: web.Request, is_favourite: bool) -> web.Response:
+    services = request.app[SERVICES]
+    async with services.database.read() as session:
+        item_id = await find_item_id(request, session)
+        profile = await find_request_profile(request, session)
+    await set_favourite(services.database, profile.id, item_id, is_favourite)
+    return web.json_response({"id": public_id(item_id), "favourite": is_favourite})
 
 
 @routes.get("/api/items/{id}/similar")

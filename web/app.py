@@ -13,6 +13,7 @@ from daemon.services import Services
 from web import (
     api_items,
     api_jobs,
+    api_playlists,
     api_taste,
     browse,
     events,
@@ -20,6 +21,7 @@ from web import (
     item,
     jobs,
     media,
+    playlists,
     rate,
     sign_in,
     thumbnails,
@@ -60,9 +62,11 @@ def create_app(services: Services, runner: Runner, *, password: str | None) -> w
     aiohttp_jinja2.setup(
         app, loader=jinja2.PackageLoader("web"), undefined=jinja2.StrictUndefined, autoescape=True
     )
-    for module in (sign_in, viewer, browse, item, rate, jobs, wiki):
+    for module in (sign_in, viewer, browse, item, rate, playlists, jobs, wiki):
         app.add_routes(module.routes)
-    for module in (api_items, api_jobs, api_taste, events, media, thumbnails, health):
+    for module in (
+        api_items, api_jobs, api_playlists, api_taste, events, media, thumbnails, health,
+    ):  # fmt: skip
         app.add_routes(module.routes)
     app.router.add_static("/static", STATIC, name="static", append_version=True)
     return app

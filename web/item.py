@@ -15,6 +15,7 @@ from daemon.jobs.schedule import TAKE_IN
 from daemon.services import Services
 from daemon.store.browse import Card, find_cards
 from daemon.store.detail import Detail, Place, find_detail
+from daemon.store.favourites import set_favourite
 from daemon.store.journal import JournalError
 from daemon.store.models import PredictionState, Rating, public_id
 from daemon.store.ratings import BadRating, UnknownItem, check_rating, rate
@@ -65,6 +66,18 @@ async def rate_item(request: web.Request) -> web.Response:
         raise web.HTTPSeeOther(f"/items/{public_id(item_id)}")
     await request.app[SERVICES].predictions.settle(viewer.profile.id, timeout=1.0)
     return await _page(request, viewer, await _find(request, viewer))
+
+
+@routes.post("/items/{id}/favourite")
+async def favour_item(request: web.Request) -> web.Response:
+    """Make it a favourite, or, where it is one, not."""
+    viewer = await find_viewer(request)
+    services = request.app[SERVICES]
+    async with services.database.read() as session:
+        item_id = await find_item_id(request, session)
+    is_favourite = bool((await read_form(request)).get("favourite"))
+    await set_favourite(services.database, viewer.profile.id, item_id, is_favourite)
+    raise web.HTTPSeeOther(f"/items/{public_id(item_id)}")
 
 
 async def keep_rating(request: web.Request, viewer: Viewer, item_id: int, text: str) -> None:
@@ -127,7 +140,7 @@ async def _find(request: web.Request, viewer: Viewer) -> Detail:
 
 async def _readable(request: web.Request, detail: Detail) -> Place | None:
     roots = [bytes(folder.path) for folder in request.app[SERVICES].settings.folders]
-    places = {place.absolute: place for place in detail.places}
+    places = {place.absolute: place for place in detail.places if place.root}
     for path, place in places.items():
         if await asyncio.to_thread(find_readable, [(place.root, place.path)], roots):
             return places[path]
@@ -151,9 +164,15 @@ async def viewing(request: web.Request, viewer: Viewer, detail: Detail) -> dict[
     text, html = await _text(detail, place.path if place else b"")
     return {
         "detail": detail, "card": detail.card, "is_trusted": trusted, "missing": missing,
-        "media_type": content_type_of(place.absolute) if place else "",
+        "media_type": _media_type(detail, place),
         "for_browsers": FOR_BROWSERS, "text": text, "html": html, "place": place,
     }  # fmt: skip
+
+
+def _media_type(detail: Detail, place: Place | None) -> str:
+    """Return the type of its file, or of what a server has of it; "" where nothing is there."""
+    shown = place or next((p for p in detail.places if not p.root), None)
+    return content_type_of(shown.path) if shown else ""
 
 
 async def _page(

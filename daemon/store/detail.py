@@ -21,6 +21,7 @@ from daemon.store.models import (
     Source,
 )
 from daemon.store.places import absolute
+from daemon.store.server_models import Favourite
 
 LONGEST_HISTORY = 50
 
@@ -65,7 +66,8 @@ class Detail:
     added_at: datetime
     gone_at: datetime | None
     origin: str
-    """Of the rating: `person` or `file`; "" without a rating."""
+    """Of the rating: `person`, `file` or `server`; "" without a rating."""
+    is_favourite: bool
     descriptions: list[tuple[str, str]]
     """(producer, text), in the order in which they are put together."""
     places: list[Place]
@@ -81,12 +83,14 @@ async def find_detail(session: AsyncSession, profile_id: int, item_id: int) -> D
     if item is None or not cards:
         return None
     rating = await session.get(Rating, (profile_id, item_id))
+    heart = await session.get(Favourite, (profile_id, item_id))
     return Detail(
         card=cards[0],
         facts=item.facts,
         added_at=item.added_at,
         gone_at=item.gone_at,
         origin=rating.origin if rating else "",
+        is_favourite=bool(heart and heart.is_favourite),
         descriptions=await _descriptions(session, item_id),
         places=await _places(session, item_id),
         joins=await _joins(session, item_id),
@@ -113,7 +117,7 @@ async def _places(session: AsyncSession, item_id: int) -> list[Place]:
             Location.path,
             Location.size,
             Location.server_path,
-        )  # fmt: skip
+        )
         .join(Source, Source.id == Location.source_id)
         .where(Location.item_id == item_id, Location.gone_at.is_(None), Source.in_settings)
         .order_by(Location.id)

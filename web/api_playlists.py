@@ -1,0 +1,108 @@
+"""The JSON API of the smart playlists."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from daemon.playlists.receipt import Receipt
+from daemon.playlists.reconciler import (
+    UnknownEdition,
+    preview,
+    reconcile,
+    restore_edition,
+)
+from daemon.settings import PlaylistSettings
+from daemon.store.editions import find_editions
+from daemon.store.models import PlaylistWrite, public_id
+from web.keys import SERVICES
+
+routes = web.RouteTableDef()
+
+
+def find_playlist(request: web.Request) -> PlaylistSettings:
+    """Return the playlist that the path names. Raises 404."""
+    name = request.match_info["name"]
+    for playlist in request.app[SERVICES].settings.playlists:
+        if playlist.name == name:
+            return playlist
+    raise web.HTTPNotFound(text=f"There is no playlist {name} in the settings.")
+
+
+@routes.get("/api/playlists")
+async def playlists(request: web.Request) -> web.Response:
+    """Answer every smart playlist with its editions."""
+    rows = []
+    async with request.app[SERVICES].database.read() as session:
+        for playlist in request.app[SERVICES].settings.playlists:
+            editions = await find_editions(session, playlist.name)
+            rows.append(
+                {
+                    "name": playlist.name, "kind": playlist.kind, "order": playlist.order,
+                    "profile": playlist.profile or None, "write_to": list(playlist.write_to),
+                    "editions": [_edition(edition) for edition in editions],
+                }
+            )  # fmt: skip
+    return web.json_response({"playlists": rows})
+
+
+@routes.post("/api/playlists/{name}/preview")
+async def preview_playlist(request: web.Request) -> web.Response:
+    """Answer the wanted list and what writing it would change."""
+    playlist = find_playlist(request)
+    return _answer(await preview(request.app[SERVICES], playlist, today()))
+
+
+@routes.post("/api/playlists/{name}/write")
+async def write_playlist(request: web.Request) -> web.Response:
+    """Write it now, also where it was deleted; answer what was read back."""
+    playlist = find_playlist(request)
+    return _answer(await reconcile(request.app[SERVICES], playlist, today(), revive=True))
+
+
+@routes.post("/api/playlists/{name}/restore")
+async def restore_playlist(request: web.Request) -> web.Response:
+    """Bring an edition back (`?edition=`); without one, the one before the present."""
+    text = request.query.get("edition", "")
+    if text and not text.isdecimal():
+        raise web.HTTPUnprocessableEntity(text="edition is a number.")
+    try:
+        receipts = await restore_edition(
+            request.app[SERVICES], find_playlist(request), int(text) if text else None
+        )
+    except UnknownEdition as error:
+        raise web.HTTPNotFound(text=str(error)) from error
+    return _answer(receipts)
+
+
+def today() -> Any:
+    """Return the day here, which a radio's draw hangs on."""
+    return datetime.now().astimezone().date()
+
+
+def _answer(receipts: Sequence[Receipt]) -> web.Response:
+    return web.json_response({"receipts": [_row(receipt) for receipt in receipts]})
+
+
+def _row(receipt: Receipt) -> dict[str, Any]:
+    read_back = receipt.read_back
+    return {
+        "playlist": receipt.playlist, "target": receipt.target, "state": receipt.state,
+        "message": receipt.message, "added": receipt.added, "removed": receipt.removed,
+        "moved": receipt.moved, "missing": list(receipt.missing),
+        "read_back": None if read_back is None else [public_id(item) for item in read_back],
+        "entries": [
+            {"id": public_id(entry.item_id), "title": entry.title, "artist": entry.artist,
+             "why": entry.why}
+            for entry in receipt.entries
+        ],
+    }  # fmt: skip
+
+
+def _edition(edition: PlaylistWrite) -> dict[str, Any]:
+    return {
+        "edition": edition.id, "target": edition.target, "at": edition.at.isoformat(),
+        "length": len(edition.item_ids), "verified": edition.verified,
+        "message": edition.message,
+    }  # fmt: skip
