@@ -28,7 +28,7 @@ class PathMap:
         for remote, local in mapping.items():
             if not local.startswith("/") or ".." in PurePosixPath(local).parts:
                 raise ValueError(f"{remote} should be mapped to a whole path, not {local!r}")
-            if not parts_of(remote):
+            if not parts_of(remote) and remote != "/":
                 raise ValueError("the folder on the server should be a whole path")
             self._pairs.append((parts_of(remote), local.rstrip("/") or "/"))
         self._pairs.sort(key=lambda pair: -len(pair[0]))

@@ -63,6 +63,7 @@ class Servers:
         """Return the server, reached. Raises ConnectorError."""
         async with self._locks.setdefault(name, asyncio.Lock()):
             accounts = await asyncio.to_thread(self.accounts, name)
+            accounts += await self._sign_in_by_settings(name, accounts)
             state = repr([(a.profile, a.user_id, sorted(a.secrets.items())) for a in accounts])
             if name in self._open:
                 known, server, _ = self._open[name]
@@ -74,6 +75,18 @@ class Servers:
             server = await stack.enter_async_context(made)
             self._open[name] = (state, server, stack)
             return server
+
+    async def _sign_in_by_settings(self, name: str, accounts: list[Account]) -> list[Account]:
+        """Return the account of a password or token in the settings, signed in and kept."""
+        settings = self._settings[name]
+        secret = getattr(settings, "password", None) or getattr(settings, "token", None)
+        if accounts or secret is None:
+            return []
+        ((profile, user),) = settings.users.items()
+        async with make_server(settings, [], self.instance()) as server:
+            account = await server.sign_in(profile, user, secret.get_secret_value())
+        await asyncio.to_thread(self.save_account, name, account)
+        return [account]
 
     async def forget(self, name: str) -> None:
         """Close a server, to be opened anew: after it could not be reached, it may be another."""
