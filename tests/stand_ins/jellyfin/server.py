@@ -94,6 +94,7 @@ class FakeJellyfin(Live):
         where: TracebackType | None,
     ) -> None:
         await self.stop_serving()
+        self.reports.close()
         if kind is None:
             self.raise_violations()
 
@@ -138,6 +139,7 @@ class FakeJellyfin(Live):
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
+            self.reports.close()
         self.raise_violations()
 
     # Requests
