@@ -235,7 +235,7 @@ async def test_a_password_gives_a_token_that_signing_out_ends(server: FakeJellyf
         await nobody.call("GET", "/Users/Me", expect=401)
         wrong = {"Username": "bob", "Pw": "wrong"}
         await nobody.call("POST", "/Users/AuthenticateByName", wrong, 401)
-        right = {"Username": "Bob", "Pw": "pw"}
+        right = {"username": "Bob", "Pw": "pw"}  # as the client library writes it
         answer = await nobody.call("POST", "/Users/AuthenticateByName", right)
         assert answer["ServerId"] == server.server_id
         assert answer["User"]["Policy"]["IsAdministrator"] is False

@@ -1,6 +1,7 @@
 """Routes of the stand-in: which paths and query names it speaks, and who may use them."""
 
 import functools
+import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -181,6 +182,23 @@ def refuse(route: Route, request: web.Request, ids: dict[str, str]) -> str:
         if key in ("userId", "playlistId", "itemId") and not re.fullmatch(_KINDS["ids"], value):
             return f"{name}: {key} {value!r} is no id"
     return ""
+
+
+_BODY_NAMES = {name.lower(): name for name in ("Username", "Pw", "Secret", "Name", "Ids")}
+
+
+def recase(body: bytes) -> bytes:
+    """Write the names in a body as they are described: servers do not mind their case.
+
+    The client library signs in with "username".
+    """
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return body
+    if not isinstance(found, dict) or not any(_BODY_NAMES.get(k.lower(), k) != k for k in found):
+        return body
+    return json.dumps({_BODY_NAMES.get(k.lower(), k): v for k, v in found.items()}).encode()
 
 
 def plain_id(value: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -163,7 +164,7 @@ class FakeJellyfin(Live):
         if request.path == "/socket":
             token = self.tokens.get(self.authorization(request)["Token"])
             return await self.listen(request, token) if token else web.Response(status=401)
-        body = await request.read()
+        body = calls.recase(await request.read())
         found = self._find(request)
         if found is None:
             return web.Response(status=404)
@@ -174,7 +175,7 @@ class FakeJellyfin(Live):
             problem = {"title": "One or more validation errors occurred.", "status": 400}
             return web.json_response(problem | {"errors": {"": [reason]}}, status=400)
         try:
-            answer = await self._handle(route, ids, request)
+            answer = await self._handle(route, ids, request, body)
         except web.HTTPException:
             raise
         except Crashed:
@@ -207,7 +208,7 @@ class FakeJellyfin(Live):
         return self.description.refuse_request(request.method, request.path, query, kind, body)
 
     async def _handle(
-        self, route: Route, ids: dict[str, str], request: web.Request
+        self, route: Route, ids: dict[str, str], request: web.Request, body: bytes
     ) -> web.StreamResponse:
         fields = self.authorization(request)
         token = self.tokens.get(fields["Token"])
@@ -218,8 +219,8 @@ class FakeJellyfin(Live):
             return web.Response(status=401)
         if route.level is Level.ADMIN and user is not None and not user.is_admin:
             return web.Response(status=403)
-        is_json = bool(await request.read()) and "json" in request.content_type
-        call = Call(self, request, ids, token, fields, await request.json() if is_json else None)
+        is_json = body and "json" in request.content_type
+        call = Call(self, request, ids, token, fields, json.loads(body) if is_json else None)
         return await route.handler(call)
 
     def _check_answer(self, route: Route, request: web.Request, answer: web.StreamResponse) -> None:
