@@ -1,0 +1,374 @@
+"""The Jellyfin connector against a stand-in that keeps to Jellyfin's own API descriptions."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from jellyfin_apiclient_python import JellyfinClient
+
+from connectors.base import (
+    BadAnswer,
+    ConnectorError,
+    ConnectorUnavailable,
+    Misconfigured,
+    NotAllowed,
+    NotFound,
+    SignInRefused,
+)
+from connectors.jellyfin import JellyfinServer
+from connectors.server import Account, Capability, ItemsChanged, Resync, StatesChanged
+from connectors.server_settings import JellyfinSettings
+from tests.stand_ins.faults import Body, Cut, Drip, Fault, Hang, Status
+from tests.stand_ins.jellyfin import FakeJellyfin
+
+VERSIONS = ("10.9.11", "10.10.7", "10.11.11", "12.0.0")
+QUICK: dict[str, Any] = {"timeout": (1.0, 0.4), "longest": 1.5, "first_pause": 0.01}
+
+
+def furnish(jellyfin: FakeJellyfin, count: int = 5) -> list[str]:
+    jellyfin.add_user("Anna", "secret")
+    jellyfin.add_user("Ben", "other")
+    library = jellyfin.add_library("Music", "music", "/media/music")
+    return [
+        jellyfin.add_item(
+            library, "Audio", f"Track {n}", f"/media/music/{n}.flac", runtime=60.5 + n,
+            size=1000 + n, genres=("Jazz",), tags=("night",), overview=f"About {n}.",
+            artists=("Anna Band",), album="First", provider_ids={"MusicBrainzRecording": f"r{n}"},
+        )
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def settings_of(jellyfin: FakeJellyfin, **more: Any) -> JellyfinSettings:
+    return JellyfinSettings(
+        kind="jellyfin", name="Home", url=jellyfin.url, users={"anna": "Anna"}, **more
+    )
+
+
+@asynccontextmanager
+async def connected(
+    jellyfin: FakeJellyfin, user: str = "Anna", password: str = "secret", **more: Any
+) -> AsyncIterator[tuple[JellyfinServer, Account]]:
+    settings = settings_of(jellyfin, **more)
+    async with JellyfinServer(settings, [], "device", **QUICK) as server:
+        account = await server.sign_in("anna", user, password)
+    async with JellyfinServer(settings, [account], "device", **QUICK) as server:
+        yield server, account
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_the_library_comes_with_all_its_words(version: str) -> None:
+    async with FakeJellyfin(version) as jellyfin:
+        ids = furnish(jellyfin)
+        async with connected(jellyfin) as (server, account):
+            (library,) = await server.libraries()
+            assert (library.count, library.kinds) == (5, {"music"})
+            pages = [page async for page in server.items(library)]
+            items = [item for page in pages for item in page.entries]
+            assert [item.id for item in items] == ids
+            first = items[0]
+            assert first.path == "/media/music/0.flac"
+            assert (first.size, first.metadata.duration) == (1000, 60.5)
+            assert first.metadata.provider_ids == {"musicbrainz_recording": "r0"}
+            assert first.metadata.keywords == ("night",)
+            assert first.stamp
+            assert [i async for page in server.ids(library) for i in page] == ids
+            assert await server.existing(account, [*ids[:2], "0" * 32]) == set(ids[:2])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_playlist_is_made_changed_and_read_back(version: str) -> None:
+    async with FakeJellyfin(version) as jellyfin:
+        ids = furnish(jellyfin)
+        async with connected(jellyfin) as (server, account):
+            made = await server.create_playlist(
+                account, "Tonight", "music", ids[:3], description="x", is_public=False
+            )
+            present = await server.playlist(account, made)
+            assert present.item_ids == ids[:3]
+            assert await server.set_entries(account, present, "music", ids[:3]) == 0
+            assert await server.set_entries(account, present, "music", ids[::-1]) == 1
+            assert (await server.playlist(account, made)).item_ids == ids[::-1]
+            present = await server.playlist(account, made)
+            await server.set_entries(account, present, "music", ids[::-1][:4])
+            assert (await server.playlist(account, made)).item_ids == ids[::-1][:4]
+            assert [p.name for p in await server.playlists(account)] == ["Tonight"]
+            assert not jellyfin.playlist("Tonight").is_public
+            await server.delete_playlist(account, made)
+            with pytest.raises(NotFound):
+                await server.playlist(account, made)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_ratings_favourites_and_plays_come_and_go(version: str) -> None:
+    async with FakeJellyfin(version) as jellyfin:
+        ids = furnish(jellyfin)
+        async with connected(jellyfin) as (server, account):
+            assert (await server.rate(account, ids[0], 7.5)).rating == 7.5
+            assert (await server.rate(account, ids[0], None)).rating is None
+            assert (await server.set_favourite(account, ids[1], True)).is_favourite
+            jellyfin.play("Anna", ids[2], 20)
+            jellyfin.set_rating("Anna", ids[3], 2.0)
+            states = {s.item_id: s async for page in server.states(account) for s in page}
+            assert set(states) == set(ids[1:4])
+            assert states[ids[2]].plays == 1
+            assert states[ids[3]].rating == 2.0
+            await asyncio.sleep(0)
+            since = datetime.now(UTC) + timedelta(hours=1)
+            late = [s.item_id async for page in server.states(account, since=since) for s in page]
+            assert set(late) <= set(states)
+
+
+async def test_only_what_has_changed_is_asked_for() -> None:
+    async with FakeJellyfin("10.11.11") as jellyfin:
+        furnish(jellyfin)
+        async with connected(jellyfin) as (server, _):
+            (library,) = await server.libraries()
+            later = datetime.now(UTC) + timedelta(hours=1)
+            pages = [page async for page in server.items(library, since=later)]
+            assert [len(page.entries) for page in pages] == [0]
+
+
+async def test_quick_connect_signs_in() -> None:
+    async with FakeJellyfin("10.11.11") as jellyfin:
+        furnish(jellyfin)
+        async with JellyfinServer(settings_of(jellyfin), [], "device", **QUICK) as server:
+            link = await server.begin_link("anna")
+            jellyfin.approve(link.code, "Anna")
+            account = await link.wait(5)
+            assert account.user_name == "Anna"
+            await server.check(account)
+            jellyfin.revoke_tokens("Anna")
+            with pytest.raises(SignInRefused):
+                await server.check(account)
+
+
+async def test_an_old_server_is_refused_with_a_reason() -> None:
+    async with FakeJellyfin("10.8.13") as jellyfin:
+        with pytest.raises(Misconfigured, match=r"10\.8.*10\.9 is the oldest"):
+            await JellyfinServer(settings_of(jellyfin), [], "d", **QUICK).__aenter__()
+
+
+async def test_an_api_key_reads_the_library() -> None:
+    async with FakeJellyfin("10.11.11") as jellyfin:
+        ids = furnish(jellyfin)
+        settings = settings_of(jellyfin, api_key=jellyfin.add_api_key())
+        async with JellyfinServer(settings, [], "device", **QUICK) as server:
+            (library,) = await server.libraries()
+            items = [item async for page in server.items(library) for item in page.entries]
+            assert [item.id for item in items] == ids
+
+
+async def test_media_and_covers_are_passed_on_in_parts() -> None:
+    async with FakeJellyfin("10.11.11") as jellyfin:
+        ids = furnish(jellyfin)
+        async with connected(jellyfin) as (server, _):
+            try:
+                stream = await server.open_media(ids[0], "bytes=0-9")
+            except NotFound:
+                pytest.skip("the stand-in has no such file")
+            async with stream:
+                body = b"".join([chunk async for chunk in stream.chunks()])
+                assert (stream.status, len(body)) == (206, 10)
+
+
+async def test_live_events_tell_of_states_and_new_items_and_survive_a_cut() -> None:
+    async with FakeJellyfin("10.11.11") as jellyfin:
+        ids = furnish(jellyfin)
+        settings = settings_of(jellyfin)
+        async with connected(jellyfin) as (_, account):
+            pass
+        async with JellyfinServer(
+            settings, [account], "device", reconnect=(0.01, 0.05), **QUICK
+        ) as server, aclosing(server.watch([account])) as events:  # type: ignore[type-var]
+
+            async def following(kind: type) -> Any:
+                async with asyncio.timeout(10):
+                    async for event in events:
+                        if isinstance(event, kind):
+                            return event
+                return None
+
+            await following(Resync)
+            jellyfin.set_favourite("Anna", ids[0])
+            changed = await following(StatesChanged)
+            assert changed.states[0].is_favourite
+            jellyfin.remove_item(ids[4])
+            assert (await following(ItemsChanged)).removed == (ids[4],)
+            jellyfin.drop_connections()
+            await following(Resync)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Status(401), SignInRefused),
+        (Status(403), NotAllowed),
+        (Status(404), NotFound),
+        (Status(429, {"Retry-After": "60"}), ConnectorUnavailable),
+        (Status(500), ConnectorUnavailable),
+        (Status(503), ConnectorUnavailable),
+        (Hang(2), ConnectorUnavailable),
+        (Cut(0.5), ConnectorUnavailable),
+        (Cut(0), ConnectorUnavailable),
+        (Body(b"<html>"), BadAnswer),
+        (Body(b"[1, 2]"), BadAnswer),
+        (Body(b'{"Items": 3}'), BadAnswer),
+        (Body(b""), BadAnswer),
+        (Drip(0.1), ConnectorUnavailable),
+    ],
+    ids=str,
+)
+async def test_every_failure_is_told_apart_and_no_token_is_told(
+    fault: Fault, expected: type[ConnectorError], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with FakeJellyfin("10.11.11") as jellyfin:
+        furnish(jellyfin)
+        async with connected(jellyfin) as (server, account):
+            (library,) = await server.libraries()
+            jellyfin.faults.add("GET", r"/Items$", fault)
+            with pytest.raises(expected) as problem:
+                [page async for page in server.items(library)]
+            jellyfin.faults.clear()
+    token = account.secrets["token"]
+    assert "Home" in str(problem.value) or isinstance(problem.value, BadAnswer)
+    assert token not in str(problem.value)
+    assert token not in caplog.text
+    assert token not in repr(account)
+
+
+async def test_what_may_pass_is_tried_again_but_only_reading() -> None:
+    async with FakeJellyfin("10.11.11") as jellyfin:
+        ids = furnish(jellyfin)
+        async with connected(jellyfin) as (server, account):
+            (library,) = await server.libraries()
+            jellyfin.faults.add("GET", r"/Items$", Status(503, {"Retry-After": "0"}), times=2)
+            assert [page async for page in server.items(library)]
+            jellyfin.faults.add("POST", r"/Playlists$", Status(502), times=1)
+            with pytest.raises(ConnectorUnavailable):
+                await server.create_playlist(
+                    account, "A", "music", ids, description="", is_public=False
+                )
+            assert await server.playlists(account) == []
+
+
+async def test_a_total_that_changes_while_paging_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("connectors.jellyfin.connector.PAGE", 2)
+    async with FakeJellyfin("10.11.11") as jellyfin:
+        ids = furnish(jellyfin)
+        jellyfin.quirks.total_shifts = True
+        async with connected(jellyfin) as (server, _):
+            (library,) = await server.libraries()
+            items = [item.id async for page in server.items(library) for item in page.entries]
+            assert items == ids
+
+
+async def test_an_interrupted_reading_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.jellyfin.connector.PAGE", 2)
+    async with FakeJellyfin("10.11.11") as jellyfin:
+        ids = furnish(jellyfin)
+        async with connected(jellyfin) as (server, _):
+            (library,) = await server.libraries()
+            page = await anext(aiter(server.items(library)))
+            rest = [i.id async for p in server.items(library, start=page.next) for i in p.entries]
+            assert rest == ids[2:]
+
+
+# What the client library does as it comes, and ours does not
+
+
+def library_client(jellyfin: FakeJellyfin, account: Account) -> Any:
+    client = JellyfinClient()
+    client.config.app("A", "1", "A", "d")
+    client.config.auth(jellyfin.url, account.user_id, account.secrets["token"], ssl=True)
+    client.config.data["http.timeout"] = 1
+    client.logged_in = True
+    client.start()
+    return client
+
+
+async def test_the_library_repeats_a_failed_post_as_a_get_and_ours_does_not() -> None:
+    async with FakeJellyfin("10.11.11", checks=False) as jellyfin:
+        ids = furnish(jellyfin)
+        async with connected(jellyfin) as (server, account):
+            made = await server.create_playlist(
+                account, "A", "music", ids[:1], description="", is_public=False
+            )
+            client = library_client(jellyfin, account)
+            jellyfin.faults.add("POST", r"/Items$", Status(502), times=1)
+            path = f"Playlists/{made}/Items"
+            said = await asyncio.to_thread(
+                client.jellyfin._post, path, None, {"ids": ids[1], "userId": account.user_id}
+            )
+            client.stop()
+            assert said  # it reports success ...
+            assert jellyfin.playlist_items("A") == ids[:1]  # ... and nothing was done
+            jellyfin.faults.add("POST", r"/Items$", Status(502), times=1)
+            present = await server.playlist(account, made)
+            with pytest.raises(ConnectorUnavailable):
+                await server.set_entries(account, present, "music", ids[:2])
+
+
+async def test_a_500_is_an_error_and_not_an_empty_answer() -> None:
+    async with FakeJellyfin("10.11.11") as jellyfin:
+        ids = furnish(jellyfin)
+        async with connected(jellyfin) as (server, account):
+            jellyfin.faults.add("POST", r"/UserFavoriteItems/", Status(500))
+            with pytest.raises(ConnectorUnavailable, match="500"):
+                await server.set_favourite(account, ids[0], True)
+
+
+async def test_a_401_to_a_delete_does_not_sign_anyone_out() -> None:
+    async with FakeJellyfin("10.11.11") as jellyfin:
+        ids = furnish(jellyfin)
+        made = jellyfin.make_playlist("Ben", "Ben's", ids, is_public=True)
+        async with connected(jellyfin) as (server, account):
+            with pytest.raises((NotAllowed, NotFound)):
+                await server.delete_playlist(account, made)
+            await server.check(account)
+            assert await server.libraries()
+
+
+async def test_certificates_are_verified_unless_told_otherwise() -> None:
+    from connectors.jellyfin.http import make_api
+
+    plain = JellyfinSettings(kind="jellyfin", name="A", url="https://127.0.0.1:1")
+    lax = plain.model_copy(update={"verify_tls": False})
+    assert make_api(plain, None, "", "d")[1]._session.verify is True
+    assert make_api(lax, None, "", "d")[1]._session.verify is False
+    assert ssl.create_default_context().verify_mode is ssl.CERT_REQUIRED
+
+
+async def test_an_administrator_can_leave_a_mark() -> None:
+    async with FakeJellyfin("10.11.11") as jellyfin:
+        furnish(jellyfin)
+        jellyfin.add_user("Root", "root", is_admin=True)
+        async with connected(jellyfin, "Root", "root") as (server, account):
+            assert Capability.MARK in server.info.capabilities
+            (library,) = await server.libraries()
+            ids = [i async for page in server.ids(library) for i in page]
+            made = await server.create_playlist(
+                account, "A", "music", ids, description="[mark]", is_public=False
+            )
+            assert (await server.playlist(account, made)).description == "[mark]"
+            assert (await server.playlists(account))[0].description == "[mark]"
+
+
+async def test_the_reporting_plugin_gives_a_history() -> None:
+    async with FakeJellyfin("10.11.11") as jellyfin:
+        ids = furnish(jellyfin)
+        jellyfin.quirks.has_playback_reporting = True
+        jellyfin.add_user("Root", "root", is_admin=True)
+        jellyfin.play("Root", ids[0], 25)
+        async with connected(jellyfin, "Root", "root") as (server, account):
+            assert Capability.HISTORY in server.info.capabilities
+            events = [event async for page in server.history(account) for event in page]
+            assert [(e.item_id, e.seconds) for e in events] == [(ids[0], 25)]
