@@ -49,6 +49,7 @@ class StrictHTTP:
         first_pause: float = 0.5,
     ) -> None:  # fmt: skip
         self.client = client
+        self.config = client.config
         self._name = settings.name
         self._url = settings.url
         self._timeout = timeout
