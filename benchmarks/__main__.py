@@ -6,7 +6,7 @@ all limits were kept.
 
 import sys
 
-from benchmarks import browse, event_loop, search, start, sync, taste_refit
+from benchmarks import browse, event_loop, search, servers, start, sync, taste_refit
 from benchmarks.figures import machine, print_figure, print_head
 
 BENCHMARKS = {
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "browse": browse.measure,
     "start": start.measure,
     "loop": event_loop.measure,
+    "servers": servers.measure,
 }
 
 

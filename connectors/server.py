@@ -9,7 +9,7 @@ Reading is retried where it may pass. Writing is not: after a write that broke o
 what happened, so the caller reads back.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -299,7 +299,7 @@ class Server(Protocol):
         """Make an item a favourite, or not; return what the server now has."""
         ...
 
-    def watch(self, accounts: Sequence[Account]) -> AsyncIterator[LiveEvent]:
+    def watch(self, accounts: Sequence[Account]) -> AsyncGenerator[LiveEvent, None]:
         """Yield live events for ever, connecting again with growing pauses when cut off.
 
         Yields Resync after each connect. Raises SignInRefused, and Refused where there is nothing

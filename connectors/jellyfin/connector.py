@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -292,13 +292,17 @@ class JellyfinServer:
             )  # fmt: skip
             rows = _items(said)
             offset += len(rows)
-            entries = [item for row in rows if (item := self._parse(row))]
+            entries = await self._calls.run(self._parse_all, rows)
             entries = await self._with_lyrics(reader, rows, entries)
             is_last = not rows or len(rows) < PAGE
             total = whole(_dict(said).get("TotalRecordCount"))
             yield Page(entries, None if is_last else str(offset), total)
             if is_last:
                 return
+
+    def _parse_all(self, rows: list[dict[str, Any]]) -> list[ServerItem]:
+        """Parse a page, in a thread: the event loop has other things to do."""
+        return [item for row in rows if (item := self._parse(row))]
 
     def _parse(self, row: dict[str, Any]) -> ServerItem | None:
         try:
@@ -453,7 +457,7 @@ class JellyfinServer:
             raise NotFound(f"{self._settings.name} has no item {item_id}.")
         return states[0]
 
-    def watch(self, accounts: Sequence[Account]) -> AsyncIterator[LiveEvent]:
+    def watch(self, accounts: Sequence[Account]) -> AsyncGenerator[LiveEvent, None]:
         """Yield live events of all accounts; each has a connection of its own."""
         return listen(
             self._live_session, self._settings, accounts, self._device_id, self._reconnect

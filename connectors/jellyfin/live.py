@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,7 +36,7 @@ async def listen(
     accounts: Sequence[Account],
     device_id: str,
     reconnect: tuple[float, float],
-) -> AsyncIterator[LiveEvent]:
+) -> AsyncGenerator[LiveEvent, None]:
     """Yield the events of all accounts; messages reach only sessions of their own user."""
     waiting: asyncio.Queue[LiveEvent | Exception] = asyncio.Queue(MOST_WAITING)
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 from xml.etree.ElementTree import Element, ParseError, fromstring
@@ -273,18 +273,25 @@ class PlexServer:
             offset += len(listed)
             keys = [node.get("ratingKey", "") for node in listed]
             whole_nodes = await self._details(keys)
-            entries = []
-            for node in listed:
-                node = whole_nodes.get(node.get("ratingKey", ""), node)
-                try:
-                    item = parse_item(node)
-                except (TypeError, ValueError, AttributeError) as error:
-                    log.warning("%s: an item was left out: %r", self._settings.name, error)
-                    continue
-                entries += [item] if item else []
+            entries = await self._calls.run(self._parse_all, list(listed), whole_nodes)
             is_last = len(listed) < PAGE
             total = whole(listed.get("totalSize"))
             yield Page(entries, None if is_last else str(offset), total)
+
+    def _parse_all(
+        self, listed: list[Element], whole_nodes: dict[str, Element]
+    ) -> list[ServerItem]:
+        """Parse a page, in a thread: the event loop has other things to do."""
+        entries = []
+        for node in listed:
+            node = whole_nodes.get(node.get("ratingKey", ""), node)
+            try:
+                item = parse_item(node)
+            except (TypeError, ValueError, AttributeError) as error:
+                log.warning("%s: an item was left out: %r", self._settings.name, error)
+                continue
+            entries += [item] if item else []
+        return entries
 
     async def _details(self, keys: Sequence[str]) -> dict[str, Element]:
         found: dict[str, Element] = {}
@@ -376,7 +383,7 @@ class PlexServer:
         """Refuse: Plex has none."""
         raise Refused(f"{self._settings.name} knows no favourites.")
 
-    def watch(self, accounts: Sequence[Account]) -> AsyncIterator[LiveEvent]:
+    def watch(self, accounts: Sequence[Account]) -> AsyncGenerator[LiveEvent, None]:
         """Yield live events. Plex tells only the owner of others' plays."""
         assert self._session is not None
         account = next((a for a in accounts if a.user_id == OWNER), accounts[0])

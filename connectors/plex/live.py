@@ -5,7 +5,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,7 +34,7 @@ async def listen(
     token: str,
     user_of: Callable[[str], Awaitable[str]],
     reconnect: tuple[float, float],
-) -> AsyncIterator[LiveEvent]:
+) -> AsyncGenerator[LiveEvent, None]:
     """Yield events for ever. `user_of` tells whose a session is, while it plays."""
     pause = reconnect[0]
     headers = {"X-Plex-Token": token, "X-Plex-Client-Identifier": "anagnorisis"}

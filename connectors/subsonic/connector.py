@@ -8,7 +8,7 @@ servers (Navidrome) and not by others (supysonic).
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -317,7 +317,7 @@ class SubsonicServer:
         await self._client.call(self._signature(account), method, {"id": item_id})
         return await self._state(account, item_id)
 
-    async def watch(self, accounts: Sequence[Account]) -> AsyncIterator[LiveEvent]:
+    async def watch(self, accounts: Sequence[Account]) -> AsyncGenerator[LiveEvent, None]:
         """Ask now and then what is playing; what is not any more was played so far."""
         yield Resync()
         playing: dict[tuple[str, str], tuple[datetime, datetime]] = {}

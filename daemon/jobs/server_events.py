@@ -63,7 +63,7 @@ class _Listener:
                 accounts = await asyncio.to_thread(self._services.servers.accounts, self._name)
                 server = await self._services.servers.open(self._name)
                 if accounts and Capability.LIVE in server.info.capabilities:
-                    async with aclosing(server.watch(accounts)) as events:  # type: ignore[type-var]
+                    async with aclosing(server.watch(accounts)) as events:
                         async for event in events:
                             pause = PAUSE
                             await self._take(event, accounts)

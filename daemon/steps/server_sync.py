@@ -21,7 +21,7 @@ from daemon.store.models import Location, Source, now
 
 log = logging.getLogger(__name__)
 
-WRITE_BATCH = 100
+WRITE_BATCH = 50
 """Items a transaction, so that it stays short."""
 FEW_CHANGES = 1000
 """Changed items that are held to look at together; with more, the whole library is read."""

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -57,17 +58,14 @@ def _open() -> Iterator[None]:
 def run_supysonic(home: Path, music: Path, users: Mapping[str, str]) -> Iterator[Supysonic]:
     """Serve the folder on loopback; `users`: name to password. One at a time in a process."""
 
-    class Config(DefaultConfig):
-        def __init__(self) -> None:
-            super().__init__()
-            self.BASE = dict(self.BASE, database_uri=f"sqlite:///{home / 'supysonic.db'}")
-            self.WEBAPP = dict(self.WEBAPP, cache_dir=str(home / "cache"), mount_webui=False)
-            self.TESTING = True
-
+    config: Any = DefaultConfig()
+    config.BASE = {**config.BASE, "database_uri": f"sqlite:///{home / 'supysonic.db'}"}
+    config.WEBAPP = {**config.WEBAPP, "cache_dir": str(home / "cache"), "mount_webui": False}
+    config.TESTING = True
     home.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        application = create_application(Config())
+        application = create_application(config)
         with _open():
             for name, password in users.items():
                 UserManager.add(name, password)

@@ -190,7 +190,7 @@ class Library:
         key, now = next(self._next_key), self.now
         tags = {TAGS[n]: _tags(others.pop(n)) for n in list(others) if n in TAGS}
         item = Item(
-            key, type, section, title, guid or f"plex://{type}/{uuid.uuid4().hex[:24]}",
+            key, type, section, title, guid or f"plex://{type}/{self.machine_identifier[:12]}{key:012x}",
             _seconds(added_at, now), _seconds(updated_at, now), parent, index,
             None if duration is None else round(duration * 1000), others, tags, tuple(guids),
             thumb=thumb, art=art,
@@ -252,6 +252,13 @@ class Library:
             view.is_deleted |= view.item is item
         self._note_scan(item.section)
         self._changed(item, 9)
+
+    def remove_section(self, section: Section) -> None:
+        """Remove a library with all its items."""
+        for item in list(section.all_items()):
+            if item.rating_key in self.items:
+                self.remove_item(item)
+        del self.sections[section.key]
 
     def reissue_all_ids(
         self, *, reuse: bool = True, forget_playlists: bool = False, forget_users: bool = False

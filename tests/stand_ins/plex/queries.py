@@ -166,28 +166,31 @@ def compare(value: Any, operator: str, wanted: str) -> bool:
 class Listings:
     """Finds what a query asks for, at a cost that does not grow with the library.
 
-    Orders are kept while nothing changes; conditions on what a user did start from the few items
+    What was found is kept while nothing changes; conditions on what a user did start from the few items
     that the user touched, those on updatedAt and addedAt from the newest.
     """
 
     def __init__(self) -> None:
-        self._orders: dict[object, list[Item]] = {}
+        self._found: dict[object, list[Item]] = {}
 
     def forget(self) -> None:
-        """Let go of all orders."""
-        self._orders.clear()
+        """Let go of what was found."""
+        self._found.clear()
 
     def find(
         self, section: Section, query: Query, states: dict[Item, State], revision: tuple[int, int]
     ) -> Sequence[Item]:
-        """Return the items in order; `revision`: of the user, for orders by what they did."""
-        if not query.filters:
-            found: Sequence[Item] = self._ordered(section, query, states, revision)
-        else:
+        """Return the items in order; `revision`: changes with what the user did."""
+        fields = [field for field, _ in query.sort] + [f.field for f in query.filters]
+        is_personal = any(field in STATE_FIELDS or field == "unwatched" for field in fields)
+        key = (section.key, section.revision, query, revision if is_personal else ())
+        if key not in self._found:
+            if len(self._found) >= 32:
+                self._found.clear()
             candidates = self._candidates(section, query, states, revision)
             fitting = [i for i in candidates if all(f.fits(i, states) for f in query.filters)]
-            found = _in_order(fitting, query.sort, states)
-        return found if query.limit is None else found[: query.limit]
+            self._found[key] = _in_order(fitting, query.sort, states)[: query.limit]
+        return self._found[key]
 
     def _candidates(
         self, section: Section, query: Query, states: dict[Item, State], revision: tuple[int, int]
@@ -195,25 +198,14 @@ class Listings:
         if any(condition.wants_state for condition in query.filters):
             return [i for i in list(states) if i.section is section and i.type == query.type]
         for condition in query.filters:
-            is_since = condition.operator in (">", ">>") and len(condition.values) == 1
+            is_since = condition.operator in (">", ">>") and condition.values[0].isdigit()
             if is_since and not condition.type and condition.field in ("updatedAt", "addedAt"):
                 by_time = Query(query.type, ((condition.field, False),), (), None)
-                items = self._ordered(section, by_time, states, revision)
+                items = self.find(section, by_time, states, revision)
                 moment = ITEM_FIELDS[condition.field]
-                return items[bisect.bisect_left(items, int(condition.values[0]), key=moment) :]
-        return section.items.get(query.type, [])
-
-    def _ordered(
-        self, section: Section, query: Query, states: dict[Item, State], revision: tuple[int, int]
-    ) -> list[Item]:
-        of_user = revision if any(field in STATE_FIELDS for field, _ in query.sort) else ()
-        key = (section.key, section.revision, query.type, query.sort, of_user)
-        if key not in self._orders:
-            if len(self._orders) >= 32:
-                self._orders.clear()
-            items = section.items.get(query.type, [])
-            self._orders[key] = _in_order(items, query.sort, states)
-        return self._orders[key]
+                first = min(map(int, condition.values))
+                return items[bisect.bisect_left(items, first, key=moment) :]
+        return list(section.items.get(query.type, ()))
 
 
 def _in_order(

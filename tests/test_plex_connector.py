@@ -1,0 +1,341 @@
+"""The Plex connector, by the real plexapi, against a stand-in that speaks Plex's protocol."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import delete, func, select
+
+from connectors.base import (
+    BadAnswer,
+    ConnectorError,
+    ConnectorUnavailable,
+    NotAllowed,
+    NotFound,
+    Refused,
+    SignInRefused,
+)
+from connectors.edits import plan_edits
+from connectors.plex import PlexServer
+from connectors.server import Account, ItemsChanged, Resync
+from connectors.server_settings import PlexSettings
+from daemon.store.models import Item as CatalogueItem
+from daemon.store.models import Play, Rating
+from daemon.store.server_models import PlaylistTarget
+from tests.household import Household, run_step
+from tests.servers import DAY, write
+from tests.stand_ins.faults import Body, Cut, Drip, Fault, Hang, Status
+from tests.stand_ins.plex import FakePlex
+
+QUICK: dict[str, Any] = {"timeout": (1.0, 0.4), "longest": 1.5, "first_pause": 0.01}
+
+
+def furnish(plex: FakePlex, count: int = 6) -> list[Any]:
+    section = plex.add_section("Music", "artist", "/media/music")
+    album = plex.add_album(plex.add_artist(section, "Band"), "First", year=1999)
+    return [
+        plex.add_track(
+            album, n, f"Track {n}", f"/media/music/{n}.flac", duration=60.0 + n, size=1000 + n,
+            guids=[f"mbid://r{n}"], summary=f"About {n}.",
+        )
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def settings_of(plex: FakePlex, **more: Any) -> PlexSettings:
+    return PlexSettings(kind="plex", name="Plex", url=plex.url, users={"me": "owner"}, **more)
+
+
+@asynccontextmanager
+async def connected(plex: FakePlex) -> AsyncIterator[tuple[PlexServer, Account]]:
+    settings = settings_of(plex)
+    async with PlexServer(settings, [], "device", **QUICK) as server:
+        account = await server.sign_in("me", plex.owner.name, plex.owner.token)
+    async with PlexServer(settings, [account], "device", **QUICK) as server:
+        yield server, account
+
+
+def keys(items: list[Any]) -> list[str]:
+    return [str(item.rating_key) for item in items]
+
+
+async def test_the_library_comes_with_all_its_words() -> None:
+    async with FakePlex() as plex:
+        tracks = furnish(plex)
+        movies = plex.add_section("Films", "movie", "/media/films")
+        plex.add_movie(
+            movies, "A film", "/media/films/a.mkv", duration=5400.0, size=7, guids=["imdb://tt1"],
+            genres=["Drama", "War", "History"], directors=["D"],
+        )  # fmt: skip
+        async with connected(plex) as (server, account):
+            music, films = await server.libraries()
+            assert (music.count, films.count) == (6, 1)
+            items = [i async for page in server.items(music) for i in page.entries]
+            assert sorted(i.id for i in items) == sorted(keys(tracks))
+            first = next(i for i in items if i.id == keys(tracks)[0])
+            assert (first.path, first.size) == ("/media/music/0.flac", 1000)
+            assert first.metadata.duration == 60.0
+            assert (first.metadata.album_artist, first.metadata.album) == ("Band", "First")
+            assert first.metadata.overview == "About 0."
+            (film,) = [i async for page in server.items(films) for i in page.entries]
+            assert film.metadata.provider_ids["imdb"] == "tt1"
+            assert film.metadata.genres == ("Drama", "War", "History")  # a listing has two only
+            asked = [*keys(tracks)[:2], "999999"]
+            assert await server.existing(account, asked) == set(asked[:2])
+            assert await server.existing(account, ["999999"]) == set()
+
+
+async def test_nothing_is_fetched_item_by_item() -> None:
+    async with FakePlex() as plex:
+        furnish(plex, 50)
+        async with connected(plex) as (server, _):
+            (library,) = await server.libraries()
+            plex.requests.clear()
+            async for _page in server.items(library):
+                pass
+            assert len(plex.requests) == 2
+
+
+async def test_only_what_has_changed_is_asked_for() -> None:
+    async with FakePlex() as plex:
+        tracks = furnish(plex)
+        async with connected(plex) as (server, _):
+            (library,) = await server.libraries()
+            later = datetime.now(UTC) + timedelta(days=1)
+            assert [p async for p in server.items(library, since=later)] == []
+            plex.advance(2 * 86400)
+            plex.update_item(tracks[0], title="Renamed")
+            found = [i async for page in server.items(library, since=later) for i in page.entries]
+            assert [i.metadata.title for i in found] == ["Renamed"]
+
+
+async def test_a_playlist_is_made_changed_in_place_and_read_back() -> None:
+    async with FakePlex() as plex:
+        ids = keys(furnish(plex, 30))
+        async with connected(plex) as (server, account):
+            made = await server.create_playlist(
+                account, "Tonight", "music", ids[:20], description="[mark]", is_public=False
+            )
+            present = await server.playlist(account, made)
+            assert present.item_ids == ids[:20]
+            assert present.description == "[mark]"
+            assert await server.set_entries(account, present, "music", ids[:20]) == 0
+            wanted = [ids[25], *ids[1:10], *ids[11:20], ids[10]]
+            assert await server.set_entries(account, present, "music", wanted) <= 4
+            present = await server.playlist(account, made)
+            assert present.item_ids == wanted
+            kept = {e.item_id: e.id for e in present.entries or ()}
+            assert len(set(kept.values())) == len(wanted)
+            await server.set_entries(account, present, "music", ids[::-1])
+            present = await server.playlist(account, made)
+            assert (present.id, present.item_ids) == (made, ids[::-1])
+            twice = [ids[0], ids[1], ids[0]]
+            await server.set_entries(account, present, "music", twice)
+            assert (await server.playlist(account, made)).item_ids == twice
+            await server.delete_playlist(account, made)
+            with pytest.raises(NotFound):
+                await server.playlist(account, made)
+
+
+async def test_long_lists_keep_addresses_short() -> None:
+    async with FakePlex() as plex:
+        ids = keys(furnish(plex, 450))
+        async with connected(plex) as (server, account):
+            made = await server.create_playlist(
+                account, "Long", "music", ids, description="", is_public=False
+            )
+            assert (await server.playlist(account, made)).item_ids == ids
+
+
+async def test_plays_and_ratings_come_and_go() -> None:
+    async with FakePlex() as plex:
+        tracks = furnish(plex)
+        ids = keys(tracks)
+        async with connected(plex) as (server, account):
+            state = await server.rate(account, ids[0], 7.5)
+            assert (state.rating, state.rated_at is not None) == (7.5, True)
+            assert (await server.rate(account, ids[0], None)).rating is None
+            plex.play(plex.owner, tracks[1])
+            plex.skip(plex.owner, tracks[2])
+            plex.rate(plex.owner, tracks[3], 4.0)
+            states = {s.item_id: s async for page in server.states(account) for s in page}
+            assert set(states) == set(ids[1:4])
+            assert (states[ids[1]].plays, states[ids[2]].skips) == (1, 1)
+            (event,) = [e async for page in server.history(account) for e in page]
+            assert (event.item_id, event.is_finished) == (ids[1], True)
+            with pytest.raises(Refused):
+                await server.set_favourite(account, ids[0], True)
+
+
+async def test_a_code_signs_in() -> None:
+    async with FakePlex() as plex:
+        furnish(plex)
+        await plex.plex_tv.start_serving() if not plex.plex_tv.port else None
+        settings = settings_of(plex)
+        async with PlexServer(settings, [], "device", plex_tv=plex.plex_tv.url, **QUICK) as server:
+            link = await server.begin_link("me")
+            plex.plex_tv.approve(link.code, plex.owner)
+            account = await link.wait(5)
+            await server.check(account)
+            with pytest.raises(SignInRefused):
+                await server.sign_in("me", "owner", "nonsense")
+
+
+async def test_live_events_survive_a_cut() -> None:
+    async with FakePlex() as plex:
+        tracks = furnish(plex)
+        async with connected(plex) as (_, account):
+            pass
+        async with (
+            PlexServer(
+                settings_of(plex), [account], "device", reconnect=(0.01, 0.05), **QUICK
+            ) as server,
+            aclosing(server.watch([account])) as events,
+        ):
+            assert isinstance(await anext(events), Resync)
+            plex.push_timeline(tracks[0], 9)
+            assert await anext(events) == ItemsChanged((), (keys(tracks)[0],))
+            plex.drop_connections()
+            assert isinstance(await anext(events), Resync)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Status(401), SignInRefused),
+        (Status(403), NotAllowed),
+        (Status(404), NotFound),
+        (Status(429, {"Retry-After": "60"}), ConnectorUnavailable),
+        (Status(500), ConnectorUnavailable),
+        (Status(503), ConnectorUnavailable),
+        (Hang(2), ConnectorUnavailable),
+        (Cut(0.5), ConnectorUnavailable),
+        (Cut(0), ConnectorUnavailable),
+        (Body(b"<html>"), BadAnswer),
+        (Body(b"<html></html>", "text/xml"), BadAnswer),
+        (Body(b'{"a": 3}'), BadAnswer),
+        (Body(b""), BadAnswer),
+        (Body(b'<!DOCTYPE a [<!ENTITY b "b">]><a>&b;</a>', "text/xml"), BadAnswer),
+        (Drip(0.1), ConnectorUnavailable),
+    ],
+    ids=str,
+)
+async def test_every_failure_is_told_apart_and_no_token_is_told(
+    fault: Fault, expected: type[ConnectorError], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with FakePlex() as plex:
+        furnish(plex)
+        async with connected(plex) as (server, account):
+            (library,) = await server.libraries()
+            plex.faults.add("GET", r"/all$", fault)
+            with pytest.raises(expected) as problem:
+                [page async for page in server.items(library)]
+            plex.faults.clear()
+    token = account.secrets["token"]
+    assert token not in str(problem.value)
+    assert token not in caplog.text
+
+
+async def test_a_total_that_drifts_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.plex.connector.PAGE", 2)
+    async with FakePlex(total_drifts=True) as plex:
+        ids = keys(furnish(plex))
+        async with connected(plex) as (server, _):
+            (library,) = await server.libraries()
+            items = [i.id async for page in server.items(library) for i in page.entries]
+            assert sorted(items) == sorted(ids)
+
+
+@given(
+    st.lists(st.integers(0, 8), max_size=12), st.lists(st.integers(0, 8), max_size=12)
+)  # fmt: skip
+def test_the_edits_end_at_the_wanted_order(present: list[int], wanted: list[int]) -> None:
+    """What `set_entries` sends, done to a list: delete, append, move behind the one before."""
+    had, want = [str(n) for n in present], [str(n) for n in wanted]
+    edits = plan_edits(had, want)
+    there = [e for n, e in enumerate(had) if n not in edits.removed]
+    there += [want[n] for n in edits.added]
+    again = plan_edits(there, want)
+    assert not again.removed
+    assert not again.added
+    entries = list(enumerate(there))
+    at = {place: entries[now] for now, place in (*again.kept, *again.moved)}
+    order = list(entries)
+    for place in sorted(place for _, place in again.moved):
+        order.remove(at[place])
+        order.insert(order.index(at[place - 1]) + 1 if place else 0, at[place])
+    assert [name for _, name in order] == want
+
+
+# Through the whole daemon
+
+
+async def test_a_library_plays_ratings_and_a_playlist_go_the_whole_way(
+    household: Household,
+) -> None:
+    async with FakePlex() as plex:
+        tracks = furnish(plex)
+        plex.play(plex.owner, tracks[0])
+        plex.rate(plex.owner, tracks[1], 8.0)
+        household.also(servers=[settings_of(plex, token=plex.owner.token)])
+        async with household.open() as services:
+            assert await run_step(services, "sync") == "6 new"
+            plex.requests.clear()
+            assert await run_step(services, "sync") == "nothing new"
+            assert len(plex.requests) <= 12
+            async with services.database.read() as session:
+                assert await session.scalar(select(func.count(Play.id))) == 1
+                rating = (await session.scalars(select(Rating))).one()
+                assert (rating.value, rating.origin) == (8.0, "server")
+            receipt = await write(services, write_to=("Plex",))
+            assert receipt.state == "written"
+            plex.requests.clear()
+            assert (await write(services, write_to=("Plex",))).state == "unchanged"
+            assert [r for r in plex.requests if r[0] != "GET"] == []
+            (playlist,) = plex.playlists_of(plex.owner)
+            assert "[anagnorisis:" in playlist.summary
+            async with services.database.write() as session:
+                await session.execute(delete(PlaylistTarget))
+            tomorrow = DAY + timedelta(days=1)
+            assert (await write(services, write_to=("Plex",), day=tomorrow)).state == "written"
+            assert len(plex.playlists_of(plex.owner)) == 1
+            plex.delete_playlist(playlist)
+            assert (await write(services, write_to=("Plex",))).state == "deleted"
+
+
+async def test_a_database_made_anew_gives_ids_to_other_things_and_no_item_changes(
+    household: Household, tmp_path: Path
+) -> None:
+    async with FakePlex() as plex:
+        furnish(plex)
+        household.also(servers=[settings_of(plex, token=plex.owner.token)])
+        async with household.open() as services:
+            await run_step(services, "sync")
+            async with services.database.read() as session:
+                rows = await session.execute(select(CatalogueItem.id, CatalogueItem.title))
+                before = {row.id: row.title for row in rows}
+            plex.reissue_all_ids()
+            await run_step(services, "sync", whole=True)
+            async with services.database.read() as session:
+                rows = await session.execute(select(CatalogueItem.id, CatalogueItem.title))
+                assert {row.id: row.title for row in rows} == before
+
+
+async def test_half_of_a_batch_dropped_in_silence_is_reported(household: Household) -> None:
+    async with FakePlex(drops_half_of_batch=True) as plex:
+        furnish(plex)
+        household.also(servers=[settings_of(plex, token=plex.owner.token)])
+        async with household.open() as services:
+            await run_step(services, "sync")
+            receipt = await write(services, write_to=("Plex",))
+            assert receipt.state == "failed"
+            plex.quirks.drops_half_of_batch = False
+            assert (await write(services, write_to=("Plex",))).state == "written"
+            assert len(plex.playlists_of(plex.owner)) == 1
