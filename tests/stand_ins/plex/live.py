@@ -95,7 +95,8 @@ class Live(Lists):
                 request.transport.abort()
 
     def _changed(self, item: Item, state: int) -> None:
-        self.push_timeline(item, state)
+        if self._sockets:
+            self.push_timeline(item, state)
 
     def _told(self, session: Playing) -> None:
         self.push_playing(session)

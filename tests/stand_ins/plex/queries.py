@@ -166,8 +166,8 @@ def compare(value: Any, operator: str, wanted: str) -> bool:
 class Listings:
     """Finds what a query asks for, at a cost that does not grow with the library.
 
-    What was found is kept while nothing changes; conditions on what a user did start from the few items
-    that the user touched, those on updatedAt and addedAt from the newest.
+    What was found is kept while nothing changes. Conditions on what a user did start from the few
+    items that the user touched, those on updatedAt and addedAt from the newest.
     """
 
     def __init__(self) -> None:
