@@ -96,7 +96,7 @@ async def test_zeros_that_a_power_cut_left_do_no_harm(journal: Journal) -> None:
                 {"event": 5}, {"event": None}, {"profile": ["me"]}, {"at": "yesterday"},
                 {"at": 5}, {"at": "9999-12-31T23:59:59-14:00"}, {"value": "7"}, {"value": 11},
                 {"value": -1}, {"value": float("nan")}, {"value": float("inf")}, {"value": True},
-                {"value": [1]}, {"item": None}, {"item": "1f"}, {"origin": "server"},
+                {"value": [1]}, {"item": None}, {"item": "1f"}, {"origin": "robot"},
                 {"removed": "yes", "item": None},
             )
         ),

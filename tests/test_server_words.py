@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from connectors.server import ItemState, PlayEvent
 from daemon.services import Services
 from daemon.store.favourites import set_favourite
-from daemon.store.models import Item, Play, Profile, Rating
+from daemon.store.journal_replay import replay_journal
+from daemon.store.models import Item, Play, Profile, Rating, RatingEvent
 from daemon.store.ratings import rate
 from daemon.store.server_models import Account, Favourite
 from daemon.store.server_plays import judge
@@ -204,3 +205,12 @@ def test_how_far_it_went_tells_what_it_was(
     outcome: str,
 ) -> None:  # fmt: skip
     assert judge(kind, seconds, duration, is_finished) == outcome
+
+
+async def test_a_servers_rating_is_put_back_from_the_journal(room: Room) -> None:
+    await room.say(rating=8.0)
+    async with room.services.database.write() as session:
+        await session.execute(delete(Rating))
+        await session.execute(delete(RatingEvent))
+    assert await replay_journal(room.services.database, room.services.journal, force=True) == 1
+    assert await room.rating() == (8.0, "server")

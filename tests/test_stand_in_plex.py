@@ -532,6 +532,14 @@ def test_what_nobody_knows_is_refused_and_raised_in_the_end(
         assert ask(plex, method, path).status_code == status
 
 
+def test_without_a_description_the_own_list_still_holds() -> None:
+    plex = Home(checks=False)
+    plex.furnish()
+    with pytest.raises(AssertionError, match="no parameters startIndex"), plex.run_in_thread():
+        assert ask(plex, "GET", SONGS).status_code == 200
+        assert ask(plex, "GET", f"{SONGS}&startIndex=3").status_code == 400
+
+
 def test_the_description_knows_all_but_the_named_exceptions() -> None:
     known = description.load()
     if known is None:
@@ -568,8 +576,9 @@ def test_files_and_images_are_served(plex: Home, server: Any) -> None:
     assert requests.get(plex.url + part.key, timeout=5).status_code == 401
     film = server.fetchItem(plex.film.rating_key)
     assert requests.get(film.thumbUrl, timeout=5).content == plex.film.thumb
-    small = requests.get(server.transcodeImage(film.thumb, 60, 60), timeout=5)
-    assert Image.open(io.BytesIO(small.content)).size == (60, 40)
+    for over, size in ((False, (60, 40)), (True, (90, 60))):
+        url = server.transcodeImage(film.thumb, 60, 60, minSize=over)
+        assert Image.open(io.BytesIO(requests.get(url, timeout=5).content)).size == size
     missing = f"/photo/:/transcode?url=/library/metadata/{plex.photo.rating_key}/thumb/1"
     assert ask(plex, "GET", f"{missing}&width=9&height=9").status_code == 404
 

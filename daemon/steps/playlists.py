@@ -26,7 +26,7 @@ async def playlists(run: StepRun) -> str:
 
 
 def _line(receipt: Receipt) -> str:
-    return f"{receipt.playlist}: {receipt.state}, {receipt.message}"
+    return f"{receipt.playlist} at {receipt.target}: {receipt.state}, {receipt.message}"
 
 
 STEP = Step("playlists", "Write the playlists", "io", playlists)

@@ -123,7 +123,10 @@ async def _find_by_path(session: AsyncSession, kind: str, place: Mapping[str, An
 
 def _may_be_same(location: Location, place: Mapping[str, Any]) -> bool:
     """Tell whether the file at a known path is the one of then; texts may have been edited."""
-    if location.size == place.get("size") or _durations_agree(location, place):
+    is_size_known = bool(location.size) or location.facts is None  # servers may tell none
+    if is_size_known and location.size == place.get("size"):
+        return True
+    if _durations_agree(location, place):
         return True
     if location.look and place.get("look"):
         return (int(location.look, 16) ^ int(place["look"], 16)).bit_count() <= SAME_LOOK

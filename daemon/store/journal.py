@@ -97,7 +97,11 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
     is_rating = value is None or (
         isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 10
     )
-    is_whole = isinstance(entry.get("item"), dict) and entry.get("origin") in ("person", "file")
+    is_whole = isinstance(entry.get("item"), dict) and entry.get("origin") in (
+        "person",
+        "file",
+        "server",
+    )
     return dict(entry) if is_rating and is_whole else None
 
 

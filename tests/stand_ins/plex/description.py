@@ -20,8 +20,11 @@ ROUTES_LACKED = {
     ("GET", "/library"): "plexapi's library",
     ("GET", "/library/sections"): "plexapi's library.sections",
     ("GET", "/library/metadata/{id}/children"): "plexapi's albums, tracks, seasons, photos",
-    ("GET", "/:/scrobble"): "plexapi's markPlayed; described as PUT",
-    ("GET", "/:/unscrobble"): "plexapi's markUnplayed; described as PUT",
+    (
+        "GET",
+        "/:/scrobble",
+    ): "plexapi's markPlayed; the description says in words that GET is answered",
+    ("GET", "/:/unscrobble"): "plexapi's markUnplayed; as scrobble",
     ("GET", "/:/progress"): "plexapi's updateProgress",
 }
 """Operations that servers have and the description lacks, and who relies on them."""

@@ -14,7 +14,7 @@ class Lists(Plays):
         """Return a user's playlists (of a title)."""
         return [
             playlist
-            for playlist in self.playlists.values()
+            for playlist in list(self.playlists.values())  # another thread may add one
             if playlist.user is user and title in (None, playlist.title)
         ]
 

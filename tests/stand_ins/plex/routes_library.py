@@ -176,17 +176,20 @@ opacity chromaSubsampling blendColor"""
 
 @route("GET", "/photo/:/transcode", TRANSCODE, is_file=True)
 async def scale_image(call: Call) -> web.StreamResponse:
-    """Answer with one of the server's images as JPEG, within width and height."""
+    """Answer with one of the server's images as JPEG, within (minSize: over) width and height."""
     parts = urlsplit(call.text("url") or "").path.split("/")
     if len(parts) < 5 or parts[1:3] != ["library", "metadata"]:
         raise Failed(404)
-    size = call.number("width"), call.number("height")
-    if size[0] is None or size[1] is None:
+    width, height = call.number("width"), call.number("height")
+    if not width or not height:
         raise Failed(400, "width and height")
     target = io.BytesIO()
     try:
-        image = Image.open(io.BytesIO(_image(call, parts[3], parts[4])))
-        image.thumbnail((size[0], size[1]))
+        image: Image.Image = Image.open(io.BytesIO(_image(call, parts[3], parts[4])))
+        shares = width / image.width, height / image.height
+        share = max(shares) if call.text("minSize") == "1" else min(shares)
+        share = share if call.text("upscale") == "1" else min(share, 1)
+        image = image.resize((round(image.width * share), round(image.height * share)))
         image.convert("RGB").save(target, "JPEG")
     except OSError as error:
         raise Failed(400, "no image") from error
