@@ -1,0 +1,199 @@
+"""The Subsonic connector: what a real supysonic has not, and every failure."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from connectors.base import (
+    BadAnswer,
+    ConnectorError,
+    ConnectorUnavailable,
+    Misconfigured,
+    NotAllowed,
+    NotFound,
+    Refused,
+    SignInRefused,
+)
+from connectors.server import Account, Played, Resync
+from connectors.server_settings import SubsonicSettings
+from connectors.subsonic import SubsonicServer
+from connectors.subsonic.client import Client
+from connectors.subsonic.parsing import parse_playlist, parse_song, parse_state
+from daemon.store.models import Play
+from tests.household import Household, run_step
+from tests.servers import connect, write
+from tests.stand_ins.faults import Body, Cut, Drip, Fault, Hang, Status
+from tests.stand_ins.subsonic import FakeSubsonic
+from tests.test_server_sync import count
+
+QUICK: dict[str, Any] = {"timeout": 0.4, "longest": 1.5, "first_pause": 0.01, "watch_every": 0.05}
+
+
+def settings_of(subsonic: FakeSubsonic) -> SubsonicSettings:
+    return SubsonicSettings(kind="subsonic", name="Home", url=subsonic.url, users={"me": "anna"})
+
+
+@asynccontextmanager
+async def connected(subsonic: FakeSubsonic) -> AsyncIterator[tuple[SubsonicServer, Account]]:
+    for n in range(4):
+        subsonic.add_song(f"s{n}", f"Track {n}", duration=60 + n, size=1000 + n)
+    async with SubsonicServer(settings_of(subsonic), [], "d", **QUICK) as server:
+        account = await server.sign_in("me", "anna", "secret")
+    async with SubsonicServer(settings_of(subsonic), [account], "d", **QUICK) as server:
+        yield server, account
+
+
+async def test_what_signs_in_is_a_salted_token_and_not_the_password() -> None:
+    async with FakeSubsonic() as subsonic, connected(subsonic) as (server, account):
+        assert set(account.secrets) == {"u", "s", "t"}
+        await server.check(account)
+        subsonic.users["anna"] = "another"
+        with pytest.raises(SignInRefused):
+            await server.check(account)
+
+
+async def test_a_password_is_sent_only_where_nobody_can_read_it() -> None:
+    async with FakeSubsonic() as subsonic:
+        subsonic.switches.knows_tokens = False
+        async with SubsonicServer(settings_of(subsonic), [], "d", **QUICK) as server:
+            account = await server.sign_in("me", "anna", "secret")
+            assert account.secrets["p"].startswith("enc:")
+            server._client.may_send_passwords = lambda: False  # type: ignore[method-assign]
+            with pytest.raises(Misconfigured, match="https"):
+                await server.sign_in("me", "anna", "secret")
+    assert not Client("A", "http://nas:4533").may_send_passwords()
+    assert Client("A", "https://nas:4533").may_send_passwords()
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+async def test_numbers_may_come_as_text(as_text: bool) -> None:
+    async with FakeSubsonic() as subsonic:
+        subsonic.switches.numbers_as_text = as_text
+        async with connected(subsonic) as (server, _):
+            (library,) = await server.libraries()
+            assert library.count == 4
+            (page,) = [page async for page in server.items(library)]
+            assert [item.metadata.duration for item in page.entries] == [60, 61, 62, 63]
+            assert not page.entries[0].has_real_path
+
+
+async def test_plays_lately_are_found_at_a_few_requests() -> None:
+    async with FakeSubsonic() as subsonic, connected(subsonic) as (server, account):
+        subsonic.songs["s1"] |= {"playCount": 2, "played": "2026-11-20T10:00:00.123456789Z"}
+        since = datetime(2026, 11, 19, tzinfo=UTC)
+        states = [s async for page in server.states(account, since=since) for s in page]
+        assert [(s.item_id, s.plays) for s in states] == [("s1", 2)]
+        assert states[0].last_played is not None
+
+
+async def test_what_stops_playing_was_played() -> None:
+    async with FakeSubsonic() as subsonic, connected(subsonic) as (server, account):
+        subsonic.playing.append({"username": "anna", "id": "s2", "minutesAgo": 0})
+        async with asyncio.timeout(10):
+            async with aclosing(server.watch([account])) as events:
+                assert isinstance(await anext(events), Resync)
+                asyncio.get_running_loop().call_later(0.3, subsonic.playing.clear)
+                played = await anext(events)
+        assert isinstance(played, Played)
+        assert played.event.item_id == "s2"
+
+
+@pytest.mark.parametrize("rating", [(0.0, 2.0), (7.3, 8.0), (10.0, 10.0), (None, None)])
+async def test_a_rating_is_given_in_stars(rating: tuple[float | None, float | None]) -> None:
+    async with FakeSubsonic() as subsonic, connected(subsonic) as (server, account):
+        assert (await server.rate(account, "s0", rating[0])).rating == rating[1]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_playlist_is_made_also_where_its_id_is_not_told(answers: bool) -> None:
+    async with FakeSubsonic() as subsonic:
+        subsonic.switches.answers_created = answers
+        async with connected(subsonic) as (server, account):
+            subsonic.playlists["x"] = {"id": "x", "name": "A", "owner": "anna", "entry": []}
+            made = await server.create_playlist(
+                account, "A", "music", ["s1", "s0"], description="[m]", is_public=False
+            )
+            assert made != "x"
+            assert (await server.playlist(account, made)).item_ids == ["s1", "s0"]
+            with pytest.raises(Refused):
+                await server.create_playlist(
+                    account, "B", "videos", [], description="", is_public=False
+                )
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Status(401), SignInRefused),
+        (Status(403), NotAllowed),
+        (Status(404), Refused),
+        (Status(429, {"Retry-After": "60"}), ConnectorUnavailable),
+        (Status(500), ConnectorUnavailable),
+        (Status(503), ConnectorUnavailable),
+        (Hang(2), ConnectorUnavailable),
+        (Cut(0.5), ConnectorUnavailable),
+        (Cut(0), ConnectorUnavailable),
+        (Body(b"<html>"), BadAnswer),
+        (Body(b"[1]"), BadAnswer),
+        (Body(b'{"subsonic-response": 3}'), BadAnswer),
+        (Body(b'{"subsonic-response": {"status": "failed"}}'), Refused),
+        (Body(b'{"subsonic-response": {"status": "failed", "error": {"code": 50}}}'), NotAllowed),
+        (Body(b'{"subsonic-response": {"status": "failed", "error": {"code": 70}}}'), NotFound),
+        (Body(b""), BadAnswer),
+        (Drip(0.1), ConnectorUnavailable),
+    ],
+    ids=str,
+)
+async def test_every_failure_is_told_apart_and_nothing_secret_is_told(
+    fault: Fault, expected: type[ConnectorError], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with FakeSubsonic() as subsonic, connected(subsonic) as (server, account):
+        (library,) = await server.libraries()
+        subsonic.faults.add("*", "search3", fault)
+        with pytest.raises(expected) as problem:
+            [page async for page in server.items(library)]
+        for secret in ("secret", account.secrets["t"]):
+            assert secret not in str(problem.value) + caplog.text
+
+
+async def test_the_whole_way_with_counts_and_a_list_that_is_dropped_by_half(
+    household: Household,
+) -> None:
+    async with FakeSubsonic() as subsonic:
+        for n in range(6):
+            subsonic.add_song(f"s{n}", f"Track {n}", duration=60 + n, size=1000 + n, playCount=n)
+        household.also(servers=[settings_of(subsonic)])
+        async with household.open() as services:
+            await connect(services, "Home")
+            assert await run_step(services, "sync") == "6 new"
+            assert await count(services, Play) == 15
+            subsonic.requests.clear()
+            assert await run_step(services, "sync") == "nothing new"
+            assert len(subsonic.requests) <= 6
+            assert await count(services, Play) == 15
+            subsonic.switches.drops_half_of_lists = True
+            assert (await write(services)).state == "failed"
+            subsonic.switches.drops_half_of_lists = False
+            assert (await write(services)).state == "written"
+            assert len(subsonic.playlists) == 1
+
+
+@pytest.mark.parametrize("song", [{}, {"id": "a", "isDir": True}, {"id": None}])
+def test_what_is_no_song_is_left_out(song: dict[str, Any]) -> None:
+    assert parse_song(song, has_real_path=True) is None
+
+
+def test_odd_values_are_left_out() -> None:
+    odd: Any = {"id": "a", "duration": "x", "year": [1], "genres": 3, "size": -1, "artists": "no",
+                "created": "never", "userRating": 99, "playCount": True, "starred": 7}  # fmt: skip
+    item = parse_song(odd, has_real_path=True)
+    assert item is not None
+    assert item.metadata.as_dict() == {}
+    assert parse_state(odd).rating == 10.0
+    assert parse_playlist({"id": 3, "entry": [None, {"id": "a"}, 7]}).item_ids == ["a"]
