@@ -322,7 +322,7 @@ async def test_a_database_made_anew_gives_ids_to_other_things_and_no_item_change
                 rows = await session.execute(select(CatalogueItem.id, CatalogueItem.title))
                 before = {row.id: row.title for row in rows}
             plex.reissue_all_ids()
-            await run_step(services, "sync", whole=True)
+            await run_step(services, "sync")
             async with services.database.read() as session:
                 rows = await session.execute(select(CatalogueItem.id, CatalogueItem.title))
                 assert {row.id: row.title for row in rows} == before

@@ -7,13 +7,11 @@ error that says so; reading is tried again where that may help, writing never.
 
 import json
 import logging
-import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import requests
-import urllib3
 from jellyfin_apiclient_python import JellyfinClient
 from jellyfin_apiclient_python.api import API
 
@@ -25,14 +23,20 @@ from connectors.base import (
     Refused,
     SignInRefused,
 )
+from connectors.bounded_http import (
+    LONGEST,
+    PASSING,
+    TIMEOUT,
+    bind,
+    call_patiently,
+    read_bounded,
+    told_apart,
+    unavailable,
+)
 from connectors.server import Account
 from connectors.server_settings import JellyfinSettings
 
 CLIENT, VERSION = "Anagnorisis", "1"
-LARGEST_ANSWER = 64 << 20
-"""Bytes."""
-ATTEMPTS = 3
-PASSING = (429, 502, 503, 504)
 
 for _name in ("Jellyfin", "JELLYFIN"):  # the library prints its log otherwise
     _log = logging.getLogger(_name)
@@ -45,7 +49,7 @@ class StrictHTTP:
 
     def __init__(
         self, client: Any, settings: JellyfinSettings, token: str, device_id: str, *,
-        timeout: tuple[float, float] = (3.05, 30.0), longest: float = 120.0,
+        timeout: tuple[float, float] = TIMEOUT, longest: float = LONGEST,
         first_pause: float = 0.5,
     ) -> None:  # fmt: skip
         self.client = client
@@ -56,11 +60,7 @@ class StrictHTTP:
         self._longest = longest
         self._first_pause = first_pause
         self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.verify = settings.verify_tls
-        adapter = requests.adapters.HTTPAdapter(pool_maxsize=4, pool_block=True, max_retries=0)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        bind(self._session, verify_tls=settings.verify_tls)
         self._headers = {"Authorization": authorization(device_id, token)}
 
     def close(self) -> None:
@@ -70,19 +70,10 @@ class StrictHTTP:
     def request(self, data: dict[str, Any], *_: Any, **__: Any) -> Any:
         """Make one call; return its JSON, None for an empty answer. Raises ConnectorError."""
         method = str(data.get("type", "GET"))
-        attempts = ATTEMPTS if method in ("GET", "HEAD") else 1
-        for attempt in range(1, attempts + 1):
-            try:
-                return self._call(method, data)
-            except ConnectorUnavailable as error:
-                wait = error.retry_after or self._first_pause * 2 ** (attempt - 1)
-                if attempt == attempts or wait > 30:
-                    raise
-                time.sleep(wait)
-        raise AssertionError
+        return call_patiently(method, lambda: self._call(method, data), self._first_pause)
 
     def _call(self, method: str, data: dict[str, Any]) -> Any:
-        try:
+        with told_apart(self._name, self._url):
             answer = self._session.request(
                 method, f"{self._url}/{data['handler']}",
                 params=list(_pairs(data.get("params") or {})), json=data.get("json"),
@@ -91,40 +82,13 @@ class StrictHTTP:
             )  # fmt: skip
             with answer:
                 self._check(method, answer)
-                body = self._read(answer)
-        except requests.exceptions.SSLError as error:
-            raise NotAllowed(f"{self._name}'s certificate is not valid (verify_tls).") from error
-        except urllib3.exceptions.ReadTimeoutError as error:
-            raise ConnectorUnavailable(f"{self._name} does not answer in time.") from error
-        except (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.HTTPError) as error:
-            raise BadAnswer(f"{self._name}'s answer broke off.") from error
-        except requests.exceptions.RequestException as error:
-            what = "does not answer in time" if isinstance(error, requests.Timeout) else (
-                f"cannot be reached at {self._url}"
-            )  # fmt: skip
-            raise ConnectorUnavailable(f"{self._name} {what}.") from error
+                body = read_bounded(answer, self._name, self._longest)
         if not body:
             return None
         try:
             return json.loads(body)
         except (ValueError, RecursionError) as error:
             raise BadAnswer(f"{self._name}'s answer is no JSON.") from error
-
-    def _read(self, answer: requests.Response) -> bytes:
-        """Read the body, within bounds of size and time: a byte a second must not hold us."""
-        deadline = time.monotonic() + self._longest
-        promised = answer.headers.get("Content-Length", "")
-        body = bytearray()
-        while chunk := answer.raw.read1(1 << 16, decode_content=True):
-            body += chunk
-            if len(body) > LARGEST_ANSWER:
-                raise BadAnswer(f"{self._name}'s answer is too large.")
-            if time.monotonic() > deadline:
-                raise ConnectorUnavailable(f"{self._name} does not answer in time.")
-        is_plain = "Content-Encoding" not in answer.headers
-        if is_plain and promised.isdecimal() and len(body) < int(promised):
-            raise BadAnswer(f"{self._name}'s answer broke off.")
-        return bytes(body)
 
     def _check(self, method: str, answer: requests.Response) -> None:
         status = answer.status_code
@@ -137,11 +101,8 @@ class StrictHTTP:
             raise NotAllowed(f"{self._name} does not allow its user to do this.")
         if status == 404:
             raise NotFound(f"{self._name} has no such thing.")
-        if status in PASSING or status == 408:
-            wait = answer.headers.get("Retry-After", "")
-            raise ConnectorUnavailable(
-                f"{self._name} answered {status}.", float(wait) if wait.isdecimal() else None
-            )
+        if status in PASSING:
+            raise unavailable(self._name, answer)
         if status >= 500:
             raise ConnectorUnavailable(f"{self._name} failed ({status}{said}).")
         raise Refused(f"{self._name} would not do this ({status}{said}).")

@@ -26,7 +26,8 @@ async def playlists(run: StepRun) -> str:
 
 
 def _line(receipt: Receipt) -> str:
-    return f"{receipt.playlist} at {receipt.target}: {receipt.state}, {receipt.message}"
+    where = "" if receipt.target.startswith("/") else f" at {receipt.target}"
+    return f"{receipt.playlist}{where}: {receipt.state}, {receipt.message}"
 
 
 STEP = Step("playlists", "Write the playlists", "io", playlists)

@@ -50,7 +50,8 @@ class FakeSubsonic:
         }  # fmt: skip
 
     async def __aenter__(self) -> Self:
-        app = web.Application(middlewares=[self.faults.middleware], client_max_size=1 << 24)
+        middlewares: list[Any] = [self.faults.middleware]
+        app = web.Application(middlewares=middlewares, client_max_size=1 << 24)
         app.router.add_route("*", "/rest/{method}.view", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
