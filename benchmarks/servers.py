@@ -23,13 +23,15 @@ from sqlalchemy import select
 from benchmarks.figures import Figure, seconds, told_figure
 from connectors.jellyfin.connector import FIELDS, PAGE
 from connectors.jellyfin.http import authorization
-from connectors.server_settings import JellyfinSettings
+from connectors.plex import PlexServer
+from connectors.server_settings import JellyfinSettings, PlexSettings
 from daemon.playlists.selection import Entry, find_entries
 from daemon.playlists.server_target import ServerTarget
 from daemon.services import Services
 from daemon.store.models import Item
 from tests.household import Household, run_step
 from tests.servers import connect, radio
+from tests.stand_ins.plex import FakePlex
 
 ITEMS = 100_000
 ENTRIES = 10_000
@@ -41,6 +43,7 @@ def measure() -> Iterator[Figure]:
     """Measure against a Jellyfin stand-in with 100,000 tracks."""
     with _stand_in(ITEMS) as (url, ask), tempfile.TemporaryDirectory() as folder:
         yield from asyncio.run(_measure(url, ask, Household(Path(folder))))
+    yield asyncio.run(_measure_plex())
 
 
 async def _measure(url: str, ask: Any, household: Household) -> list[Figure]:
@@ -115,6 +118,37 @@ async def _measure_playlist(services: Services, ask: Any) -> list[Figure]:
         ),
         told_figure("server: writes of a second run (fewest)", str(idle), "0", float(idle)),
     ]  # fmt: skip
+
+
+async def _measure_plex() -> Figure:
+    """Change 1 % of a long list on Plex: each new entry is one deletion and one move, all added
+    in one request.
+    """  # noqa: D205
+    plex = FakePlex(checks=False)
+    section = plex.add_section("Music", "artist", "/music")
+    album = plex.add_album(plex.add_artist(section, "Band"), "First")
+    changes = ENTRIES // 100
+    ids = [
+        str(plex.add_track(album, n, f"Track {n}", f"/music/{n}.flac").rating_key)
+        for n in range(ENTRIES + changes)
+    ]
+    with plex.run_in_thread():
+        settings = PlexSettings(kind="plex", name="Plex", url=plex.url, users={"me": "owner"})
+        async with PlexServer(settings, [], "bench") as server:
+            account = await server.sign_in("me", "owner", plex.owner.token)
+        async with PlexServer(settings, [account], "bench") as server:
+            made = await server.create_playlist(
+                account, "Long", "music", ids[:ENTRIES], description="", is_public=False
+            )
+            present = await server.playlist(account, made)
+            wanted = [ids[ENTRIES + n // 100] if n % 100 == 50 else ids[n] for n in range(ENTRIES)]
+            begin = time.perf_counter()
+            sent = await server.set_entries(account, present, "music", wanted)
+            took = time.perf_counter() - begin
+            assert (await server.playlist(account, made)).item_ids == wanted
+    fewest = 2 * changes + 1
+    name = f"Plex: reconcile {ENTRIES:,} entries, 1 % changed, {seconds(took)}; writes (fewest)"
+    return told_figure(name, str(sent), str(fewest), sent / fewest)
 
 
 def _fetch_bare(url: str, token: str) -> tuple[float, int]:

@@ -66,9 +66,7 @@ async def _blend(session: AsyncSession, item_ids: Sequence[int]) -> None:
         renewed.append(
             {
                 "of_id": item.id, "own_facts": own, "own_hash": own_hash, "facts": facts,
-                "title": metadata.title, "album": metadata.album, "year": metadata.year,
-                "artist": shown_artist(metadata, item.kind), "duration": metadata.duration,
-                "input_hash": _hash(own_hash, facts),
+                **_shown(metadata, item.kind), "input_hash": _hash(own_hash, facts),
             }
         )  # fmt: skip
     connection = await session.connection()
@@ -76,11 +74,18 @@ async def _blend(session: AsyncSession, item_ids: Sequence[int]) -> None:
 
 
 def new_item_values(item_id: int, kind: Kind, metadata: Metadata) -> dict[str, Any]:
-    """Return the row of an item that only a server knows; `blend` gives it its words."""
+    """Return the row of an item that only one server knows, as `blend` would leave it."""
+    facts = metadata.as_dict()
     return {
-        "id": item_id, "kind": kind, "title": metadata.title, "artist": "", "album": "",
-        "year": None, "duration": metadata.duration, "facts": {}, "own_facts": {}, "own_hash": "",
-        "sidecar": "", "input_hash": "",
+        "id": item_id, "kind": kind, **_shown(metadata, kind), "facts": facts, "own_facts": {},
+        "own_hash": "", "sidecar": "", "input_hash": _hash("", facts),
+    }  # fmt: skip
+
+
+def _shown(metadata: Metadata, kind: Kind) -> dict[str, Any]:
+    return {
+        "title": metadata.title, "album": metadata.album, "year": metadata.year,
+        "artist": shown_artist(metadata, kind), "duration": metadata.duration,
     }  # fmt: skip
 
 

@@ -238,7 +238,8 @@ class ServerResolver:
     ) -> None:  # fmt: skip
         rows.added.append({"source_id": self.source_id, **self._values(item_id, item, library)})
         rows.evidence[item.id.encode()] = item_id, evidence
-        rows.touched.add(item_id)
+        if evidence:  # a new item has its words already
+            rows.touched.add(item_id)
         known = _Known(
             0, self.source_id, item_id, item.kind, item.id.encode(), item.path, item.size or 0,
             item.metadata.duration, item.stamp, False,
