@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from connectors.base import Metadata
 from connectors.paths import PathMap
 from connectors.server import ServerItem
+from daemon.identity.joins import undo_join
 from daemon.identity.resolver import Outcome, mark_gone, renew_presence
 from daemon.identity.server_resolver import ServerResolver
 from daemon.services import Services
@@ -214,3 +215,27 @@ async def test_a_file_that_appears_speaks_for_what_only_a_server_knew(
             item = (await session.scalars(select(Item))).one()
         assert item.id in first.items.values()
         assert item.title == "Ours"
+
+
+async def test_a_join_that_was_undone_leaves_each_its_own_words(household: Household) -> None:
+    path = household.folder("music") / "a.mp3"
+    make_audio(path, seconds=1, title="From the file")
+    mapping = {"/srv": str(household.folder("music"))}
+    theirs = track(
+        "1", path="/srv/a.mp3", size=path.stat().st_size,
+        metadata={"overview": "A quiet piece.", "title": "From the server"},
+    )  # fmt: skip
+    async with household.open() as services:
+        await run_step(services, "sync")
+        source = await add_source(services, "A")
+        await settle(services, source, [theirs], mapping=mapping)
+        async with services.database.write() as session:
+            join = (await session.scalars(select(Join))).one()
+            alone = await undo_join(session, join.id)
+        async with services.database.read() as session:
+            items = {i.title: i for i in await session.scalars(select(Item))}
+        assert set(items) == {"From the file", "From the server"}
+        assert items["From the server"].id == alone
+        assert "overview" not in items["From the file"].facts
+        again = await settle(services, source, [theirs], mapping=mapping)
+        assert list(again.items.values()) == [alone]

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.base import Kind, Metadata
@@ -51,17 +51,15 @@ async def _blend(session: AsyncSession, item_ids: Sequence[int]) -> None:
     )
     for row in rows:
         said[row.item_id].append(row.facts)
-    if not said:
-        return
     items = await session.execute(
         select(Item.id, Item.kind, Item.facts, Item.own_facts, Item.input_hash, Item.own_hash)
-        .where(Item.id.in_(said))
+        .where(Item.id.in_(item_ids), or_(Item.id.in_(said), Item.own_hash != ""))
     )  # fmt: skip
     renewed = []
     for item in items:
         own = item.facts if item.own_facts is None else item.own_facts
         own_hash = item.input_hash if item.own_hash is None else item.own_hash
-        facts = merge_facts(own, said[item.id])
+        facts = merge_facts(own, said.get(item.id, ()))
         metadata = Metadata.from_dict(facts)
         renewed.append(
             {
@@ -69,8 +67,9 @@ async def _blend(session: AsyncSession, item_ids: Sequence[int]) -> None:
                 **_shown(metadata, item.kind), "input_hash": _hash(own_hash, facts),
             }
         )  # fmt: skip
-    connection = await session.connection()
-    await connection.execute(update(Item).where(Item.id == bindparam("of_id")), renewed)
+    if renewed:
+        connection = await session.connection()
+        await connection.execute(update(Item).where(Item.id == bindparam("of_id")), renewed)
 
 
 def new_item_values(item_id: int, kind: Kind, metadata: Metadata) -> dict[str, Any]:
