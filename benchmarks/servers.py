@@ -5,6 +5,7 @@ there can be. The stand-in runs in a process of its own, its checks off.
 """
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import tempfile
@@ -54,6 +55,8 @@ async def _measure(url: str, ask: Any, household: Household) -> list[Figure]:
         await services.servers.open("Home")
         bare, pages = await asyncio.to_thread(_fetch_bare, url, account.secrets["token"])
         ask("count")
+        gc.collect()
+        gc.freeze()  # as the daemon does once it is open
         before = psutil.Process().memory_info().rss
         async with _watching() as held:
             begin = time.perf_counter()
