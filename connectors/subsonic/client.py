@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-import json
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -16,25 +16,32 @@ from connectors.base import (
     ConnectorUnavailable,
     Misconfigured,
     NotAllowed,
-    NotFound,
     Refused,
     SignInRefused,
 )
 from connectors.retrying import retry
 from connectors.streams import ServerStream, open_stream
+from connectors.subsonic.answers import Answer, ApiRefused, VersionRefused, error_of, read_answer
 
 VERSION = "1.16.1"
 CLIENT = "anagnorisis"
 LARGEST_ANSWER = 64 << 20
 """Bytes."""
+LARGEST_ERROR = 1 << 16
 LONGEST = 120.0
 """Seconds for one whole answer."""
-UNKNOWN_TOKEN = (10, 41)
+MISSING = 10
+UNKNOWN_TOKEN = (MISSING, 41)
 """Errors of servers that know no salted tokens."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+SECRETS = ("t", "s", "p")
 
-Params = Mapping[str, str | int | list[str]]
+Params = Mapping[str, str | int | list[str] | list[int]]
 Signature = dict[str, str]
+
+
+class CallRefused(Refused):
+    """The server, or a proxy before it, does not know the call or will not take its form."""
 
 
 def salted(password: str, user: str) -> Signature:
@@ -62,6 +69,9 @@ class Client:
         self._first_pause = first_pause
         self._session: aiohttp.ClientSession | None = None
         self.version = VERSION
+        """What we say we speak: ours, or an older one that the server asked for."""
+        self.posts = True
+        """Whether the server reads parameters in a body; else a URL must hold them all."""
 
     def may_send_passwords(self) -> bool:
         """Tell whether nobody on the way could read one."""
@@ -69,9 +79,10 @@ class Client:
         return parts.scheme == "https" or parts.hostname in LOOPBACK
 
     async def open(self) -> None:
-        """Make the session."""
+        """Make the session. It keeps no cookies: they would mix up people."""
         connector = aiohttp.TCPConnector(limit_per_host=4, ssl=self._verify_tls)
-        self._session = aiohttp.ClientSession(connector=connector)
+        jar = aiohttp.DummyCookieJar()
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=jar)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -79,54 +90,99 @@ class Client:
             await self._session.close()
             self._session = None
 
-    async def read(self, signature: Signature, method: str, **params: Any) -> dict[str, Any]:
+    async def greet(self, signature: Signature) -> Answer:
+        """Ping, and learn whether the server reads parameters in a body."""
+        try:
+            return await self.read(signature, "ping")
+        except (ApiRefused, CallRefused) as error:
+            if isinstance(error, ApiRefused) and error.code != MISSING:
+                raise
+            self.posts = False
+            try:
+                return await self.read(signature, "ping")
+            except ConnectorError:
+                self.posts = True
+                raise error from None
+
+    async def read(self, signature: Signature, method: str, **params: Any) -> Answer:
         """Call a method that changes nothing; try again what may pass."""
         return await retry(
-            lambda: self.call(signature, method, params), first_pause=self._first_pause
+            lambda: self.call(signature, method, **params), first_pause=self._first_pause
         )
 
-    async def call(self, signature: Signature, method: str, params: Params) -> dict[str, Any]:
-        """Call a method once, its parameters in the body; return the answer's content."""
-        assert self._session is not None
-        form = self._sign(signature, params)
+    async def call(self, signature: Signature, method: str, **params: Any) -> Answer:
+        """Call a method once, or again in the version that the server asks for."""
         try:
-            async with self._session.post(
-                f"{self._url}/rest/{method}.view", data=form, timeout=self._timeout,
-                allow_redirects=False,
-            ) as answer:  # fmt: skip
-                self._check_status(answer)
-                body = await answer.content.read(LARGEST_ANSWER + 1)
-                while len(body) <= LARGEST_ANSWER and (more := await answer.content.read(1 << 20)):
-                    body += more
-        except TimeoutError as error:
-            raise ConnectorUnavailable(f"{self.name} does not answer in time.") from error
-        except aiohttp.ClientPayloadError as error:
-            raise BadAnswer(f"{self.name}'s answer broke off.") from error
-        except (aiohttp.ClientError, asyncio.IncompleteReadError) as error:
-            raise ConnectorUnavailable(
-                f"{self.name} cannot be reached at {self._url}: {type(error).__name__}."
-            ) from error
-        if len(body) > LARGEST_ANSWER:
-            raise BadAnswer(f"{self.name}'s answer is too large.")
-        return self._content(body)
+            return await self._call(signature, method, params)
+        except VersionRefused as error:
+            if not error.spoken or error.spoken == self.version:
+                raise
+            self.version = error.spoken
+        return await self._call(signature, method, params)
 
     async def stream(
         self, signature: Signature, method: str, params: Params, byte_range: str | None = None
     ) -> ServerStream:
-        """Open what a method answers with: media, a picture."""
+        """Open what a method answers with: media, a picture. What came instead is raised."""
         assert self._session is not None
-        query = {k: v for k, v in self._sign(signature, params) if k != "f"}
-        url = f"{self._url}/rest/{method}.view"
         stream = await open_stream(
-            self._session, self.name, url, params=query, byte_range=byte_range
-        )
+            self._session, self.name, self._address(method),
+            params=dict(self._sign(signature, params)), byte_range=byte_range,
+        )  # fmt: skip
         kind = stream.headers.get("Content-Type", "")
-        if kind.startswith(("application/json", "text/xml", "application/xml")):
-            await stream.__aexit__(None, None, None)
-            raise NotFound(f"{self.name} has no such media.")
-        return stream
+        if not kind.startswith(("application/json", "text/xml", "application/xml", "text/html")):
+            return stream
+        body = bytearray()
+        async with stream:
+            async for chunk in stream.chunks():
+                body += chunk
+                if len(body) > LARGEST_ERROR:
+                    break
+        if code := re.search(rb'<error[^>]*\bcode="(\d+)"', body):
+            raise error_of(self.name, int(code[1]), "it did not send the media")
+        read_answer(self.name, bytes(body), _secrets(signature))
+        raise BadAnswer(f"{self.name} sent no media.")
+
+    async def _call(self, signature: Signature, method: str, params: Params) -> Answer:
+        assert self._session is not None
+        signed = self._sign(signature, params)
+        form: dict[str, Any] = {"data": signed} if self.posts else {"params": signed}
+        try:
+            async with self._session.request(
+                "POST" if self.posts else "GET", self._address(method), **form,
+                timeout=self._timeout, allow_redirects=False,
+            ) as answer:  # fmt: skip
+                self._check_status(answer)
+                body = await self._read(answer)
+        except TimeoutError as error:
+            raise ConnectorUnavailable(f"{self.name} does not answer in time.") from error
+        except aiohttp.ClientPayloadError as error:
+            raise BadAnswer(f"{self.name}'s answer broke off.") from error
+        except aiohttp.ClientSSLError as error:
+            raise NotAllowed(f"{self.name}'s certificate is not valid (verify_tls).") from error
+        except (aiohttp.ClientError, asyncio.IncompleteReadError) as error:
+            raise ConnectorUnavailable(
+                f"{self.name} cannot be reached at {self._url}: {type(error).__name__}."
+            ) from error
+        return read_answer(self.name, body, _secrets(signature))
+
+    async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for chunk in answer.content.iter_any():
+            body += chunk
+            if len(body) > LARGEST_ANSWER:
+                raise BadAnswer(f"{self.name}'s answer is too large.")
+        return bytes(body)
+
+    def _address(self, method: str) -> str:
+        return f"{self._url}/rest/{method}.view"
 
     def _sign(self, signature: Signature, params: Params) -> list[tuple[str, str]]:
+        if "p" in signature and not self.may_send_passwords():
+            raise Misconfigured(
+                f"{self.name} knows no tokens, so the password itself would be sent for all on "
+                "the way to read. Use its https address."
+            )
         signed = {**signature, "v": self.version, "c": CLIENT, "f": "json", **params}
         return [
             (name, str(value))
@@ -142,40 +198,15 @@ class Client:
             raise SignInRefused(f"{self.name} does not take the sign-in; connect it again.")
         if status == 403:
             raise NotAllowed(f"{self.name} does not allow this.")
-        if status == 404:
-            raise Refused(f"{self.name} does not know this call. Is {self._url} right?")
+        if status in (404, 501):
+            raise CallRefused(f"{self.name} does not know this call. Is {self._url} right?")
         if status in (408, 429) or status >= 500:
             wait = answer.headers.get("Retry-After", "")
             raise ConnectorUnavailable(
                 f"{self.name} answered {status}.", float(wait) if wait.isdecimal() else None
             )
-        raise Refused(f"{self.name} answered {status}. Is {self._url} right?")
+        raise CallRefused(f"{self.name} answered {status}. Is {self._url} right?")
 
-    def _content(self, body: bytes) -> dict[str, Any]:
-        try:
-            answer = json.loads(body)["subsonic-response"]
-            status = answer["status"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise BadAnswer(f"{self.name}'s answer is not of the Subsonic API.") from error
-        if status == "ok":
-            return dict(answer)
-        raise self._error(answer.get("error"))
 
-    def _error(self, error: Any) -> ConnectorError:
-        told = error if isinstance(error, dict) else {}
-        try:
-            code = int(told.get("code", 0))
-        except (TypeError, ValueError):
-            code = 0
-        message = f"{self.name}: {str(told.get('message', 'it failed'))[:200]}"
-        if code == 40:
-            return SignInRefused(f"{self.name} does not take the user name or password.")
-        if code == 50:
-            return NotAllowed(message)
-        if code == 70:
-            return NotFound(message)
-        if code in (20, 30):
-            return Misconfigured(f"{message} (the versions of the API do not fit)")
-        refused = Refused(message)
-        refused.code = code  # type: ignore[attr-defined]
-        return refused
+def _secrets(signature: Signature) -> list[str]:
+    return [signature[name] for name in SECRETS if signature.get(name)]

@@ -9,11 +9,18 @@ from typing import Any
 from connectors.base import Metadata
 from connectors.server import ItemState, PlaylistEntry, ServerItem, ServerPlaylist
 
+MAKES_UP_PATHS = ("navidrome", "lms", "funkwhale")
+"""Servers whose relative paths are made from the tags. Navidrome's real ones are absolute."""
 
-def parse_song(song: dict[str, Any], *, has_real_path: bool) -> ServerItem | None:
-    """Return one track; None where it has no id."""
+
+def parse_song(song: dict[str, Any], *, server: str = "", root: str = "") -> ServerItem | None:
+    """Return one track; None where it has no id, or is a folder or a film.
+
+    `server`: its `type`; `root`: name of the music folder that the path counts from, where there
+    are several.
+    """
     external_id = text(song.get("id"))
-    if not external_id or song.get("isDir") is True:
+    if not external_id or _is_true(song.get("isDir")) or _is_true(song.get("isVideo")):
         return None
     extra = {
         label: text(song.get(name))
@@ -47,11 +54,13 @@ def parse_song(song: dict[str, Any], *, has_real_path: bool) -> ServerItem | Non
     )
     size = whole(song.get("size"))
     path = text(song.get("path"))
-    if path and path[0] not in "/\\" and path[1:2] != ":":
-        path = f"/{path}"  # it counts from the music folder
+    is_relative = path[:1] not in ("", "/", "\\") and path[1:2] != ":"
+    is_made_up = is_relative and server.casefold() in MAKES_UP_PATHS
+    if is_relative:
+        path = f"/{root}/{path}" if root else f"/{path}"  # it counts from the music folder
     whole_song = json.dumps([metadata.as_dict(), path, size], sort_keys=True)
     return ServerItem(
-        external_id, "music", metadata, path, has_real_path, size,
+        external_id, "music", metadata, path, bool(path) and not is_made_up, size,
         hashlib.blake2b(whole_song.encode(), digest_size=8).hexdigest(),
         moment(song.get("created")),
     )  # fmt: skip
@@ -60,14 +69,14 @@ def parse_song(song: dict[str, Any], *, has_real_path: bool) -> ServerItem | Non
 def parse_state(song: dict[str, Any]) -> ItemState:
     """Return what the user did with a track."""
     stars = whole(song.get("userRating"))
-    starred = moment(song.get("starred"))
+    starred = song.get("starred")
     return ItemState(
         text(song.get("id")),
         plays=whole(song.get("playCount")),
         last_played=moment(song.get("played")),
-        is_favourite=bool(song.get("starred")),
+        is_favourite=bool(starred) and starred != "false",
         rating=2.0 * min(stars, 5) if stars else None,
-        rated_at=starred if starred and not stars else None,
+        rated_at=moment(starred) if not stars and _has_zone(starred) else None,
     )
 
 
@@ -84,7 +93,7 @@ def parse_playlist(playlist: dict[str, Any]) -> ServerPlaylist:
         text(playlist.get("id")),
         text(playlist.get("name")),
         text(playlist.get("owner")),
-        public in (True, "true") if public is not None else None,
+        _is_true(public) if public is not None else None,
         text(playlist.get("comment")),
         text(playlist.get("created")),
         whole(playlist.get("songCount")),
@@ -123,6 +132,18 @@ def moment(value: Any) -> datetime | None:
         return None
     found = found if found.tzinfo else found.replace(tzinfo=UTC)
     return found.astimezone(UTC) if found.year > 1970 else None
+
+
+def _has_zone(value: Any) -> bool:
+    """Tell whether a moment can be compared with ours: one without a zone is the server's own."""
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_true(value: Any) -> bool:
+    return value is True or value == "true"
 
 
 def _dicts(values: Any) -> list[dict[str, Any]]:
