@@ -35,6 +35,8 @@ UNKNOWN_TOKEN = (MISSING, 41)
 """Errors of servers that know no salted tokens."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SECRETS = ("t", "s", "p")
+SLOW = ("createPlaylist", "getPlaylist", "updatePlaylist")
+"""Calls that may be silent for long: supysonic needs 20 s and more for a list of 10,000."""
 
 Params = Mapping[str, str | int | list[str] | list[int]]
 Signature = dict[str, str]
@@ -65,6 +67,7 @@ class Client:
         self.name = name
         self._url = url
         self._verify_tls = verify_tls
+        self._patience = aiohttp.ClientTimeout(total=longest, sock_connect=5)
         self._timeout = aiohttp.ClientTimeout(total=longest, sock_connect=5, sock_read=timeout)
         self._first_pause = first_pause
         self._session: aiohttp.ClientSession | None = None
@@ -147,10 +150,11 @@ class Client:
         assert self._session is not None
         signed = self._sign(signature, params)
         form: dict[str, Any] = {"data": signed} if self.posts else {"params": signed}
+        timeout = self._patience if method in SLOW else self._timeout
         try:
             async with self._session.request(
                 "POST" if self.posts else "GET", self._address(method), **form,
-                timeout=self._timeout, allow_redirects=False,
+                timeout=timeout, allow_redirects=False,
             ) as answer:  # fmt: skip
                 self._check_status(answer)
                 body = await self._read(answer)

@@ -8,6 +8,7 @@ by some servers (Navidrome) and not by others (supysonic).
 import asyncio
 import hashlib
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -57,6 +58,8 @@ ALBUMS_LATELY = 50
 """Albums played lately, a request."""
 OLDEST = (1, 8)
 """With search3 and albums by tag; of 2012."""
+ABOUT_ID = re.compile(r"(?i)\b(uu)?id\b|not found")
+"""In the words of servers that answer error 0 for an id that cannot be theirs."""
 OFFERED = frozenset(
     {
         Capability.RATE, Capability.FAVOURITE, Capability.PLAYLISTS, Capability.VISIBILITY,
@@ -304,12 +307,12 @@ class SubsonicServer:
         return parse_state(await self._song(self._signature(account), item_id))
 
     async def _song(self, signature: Signature, item_id: str) -> dict[str, Any]:
-        """Return one song. Raises NotFound; some servers say that a parameter was missing."""
+        """Return one song. Raises NotFound, whichever way the server says it."""
         name = self._settings.name
         try:
             answer = await self._client.read(signature, "getSong", id=item_id)
         except ApiRefused as error:
-            if error.code != MISSING:
+            if error.code != MISSING and not ABOUT_ID.search(str(error)):
                 raise
             raise NotFound(f"{name} has no song {item_id}.") from error
         song = answer.part("song").content
@@ -392,7 +395,7 @@ class SubsonicServer:
         self, account: Account, playlist: ServerPlaylist, kind: Kind, item_ids: Sequence[str]
     ) -> int:
         """Replace the content; servers do that as a whole."""
-        if playlist.item_ids == list(item_ids):
+        if playlist.entries is not None and playlist.item_ids == list(item_ids):
             return 0
         return await self._playlists.replace(self._signature(account), playlist.id, item_ids)
 
@@ -422,15 +425,10 @@ class SubsonicServer:
         return await self._client.stream(signature, "stream", params, byte_range)
 
     async def open_artwork(self, item_id: str, size: int) -> ServerStream:
-        """Open the cover, by the song's id or by what the song says of it."""
+        """Open the cover that the song names: to be asked for another, supysonic breaks."""
         signature = self._signature()
-        try:
-            return await self._client.stream(
-                signature, "getCoverArt", {"id": item_id, "size": size}
-            )
-        except (NotFound, Refused):
-            cover = text((await self._song(signature, item_id)).get("coverArt"))
-        if not cover or cover == item_id:
+        cover = text((await self._song(signature, item_id)).get("coverArt"))
+        if not cover:
             raise NotFound(f"{self._settings.name} has no cover of {item_id}.")
         return await self._client.stream(signature, "getCoverArt", {"id": cover, "size": size})
 

@@ -23,6 +23,8 @@ class Playlists:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._takes_all = False
+        """Whether the server was seen to take a list of more than POSTED whole."""
 
     async def list(self, signature: Signature) -> list[ServerPlaylist]:
         """Return the user's playlists and public ones, without entries."""
@@ -57,6 +59,8 @@ class Playlists:
         playlist_id = text(answer.part("playlist").get("id"))
         if not playlist_id:
             playlist_id = await self._find_made(signature, name, sent, before)
+            if not ids:  # supysonic cannot change what has never been filled or emptied
+                await self._client.call(signature, "createPlaylist", playlistId=playlist_id)
         await self._complete(signature, playlist_id, ids, len(sent))
         return playlist_id
 
@@ -105,9 +109,10 @@ class Playlists:
     ) -> int:
         """Append what was not sent, or was cut off at the end; return the number of requests."""
         requests, done = 0, sent
-        if sent > POSTED:
+        if sent > POSTED and not self._takes_all:
             there = (await self.get(signature, playlist_id)).item_ids
             requests += 1
+            self._takes_all = len(there) == sent
             if POSTED <= len(there) < sent and there == list(ids[: len(there)]):
                 done = len(there)
         size = POSTED if self._client.posts else IN_URL

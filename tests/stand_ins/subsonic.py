@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -56,7 +57,6 @@ class Switches:
     stars_twice: bool = True
     """False: error 0 for what is starred already."""
     may_download: bool = True
-    covers_by_song: bool = True
     missing_code: int = 70
     real_paths: bool = False
 
@@ -152,7 +152,7 @@ class FakeSubsonic:
             self.before(method)
         sent = list(request.query.items())
         if self.switches.reads_bodies:
-            sent += [(name, str(value)) for name, value in (await request.post()).items()]
+            sent += parse_qsl(await request.text(), keep_blank_values=True)
         if self.switches.refuses_long_forms and len(sent) > 1000:
             return web.Response(status=413)
         sent = sent[: self.switches.most_parameters]
@@ -260,10 +260,7 @@ class FakeSubsonic:
         song = self.songs.get(form["id"])
         if method == "getCoverArt":
             ids = [s.get("coverArt") for s in self.songs.values()]
-            is_there = form["id"] in ids or (
-                self.switches.covers_by_song and song is not None and "coverArt" in song
-            )
-            if is_there:
+            if form["id"] in ids:
                 return web.Response(body=PICTURE, content_type="image/png")
             return self._answer(self._missing())
         if method == "download" and not self.switches.may_download:

@@ -1,6 +1,7 @@
 """A real supysonic, started in this process on a folder of music."""
 
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +38,10 @@ class Supysonic:
             scanner.queue_folder("Music")
             scanner.run()
 
+    def wait_for_another_second(self) -> None:
+        """Pause until a scan has another date than the last: it keeps whole seconds."""
+        time.sleep(1.0 - time.time() % 1.0 + 0.01)
+
     def reissue_ids(self) -> None:
         """Forget the library and read it again: every song has another id."""
         with _open():
@@ -71,7 +76,7 @@ def run_supysonic(home: Path, music: Path, users: Mapping[str, str]) -> Iterator
                 UserManager.add(name, password)
             FolderManager.add("Music", str(music))
         server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         supysonic = Supysonic(f"http://127.0.0.1:{server.server_port}", music)
         try:
