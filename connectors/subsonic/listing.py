@@ -9,7 +9,14 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
-from connectors.base import BadAnswer, ConnectorError, ConnectorUnavailable, NotFound, Refused
+from connectors.base import (
+    BadAnswer,
+    ConnectorError,
+    ConnectorUnavailable,
+    NotAllowed,
+    NotFound,
+    Refused,
+)
 from connectors.subsonic.client import Client, Signature
 from connectors.subsonic.parsing import text, whole
 
@@ -175,7 +182,7 @@ class Listing:
             log.debug("%s has no getScanStatus: %s", self._client.name, error)
         try:
             answer = await self._client.read(signature, "getIndexes", ifModifiedSince=FAR)
-        except (Refused, NotFound):
+        except (NotAllowed, Refused, NotFound):
             return "", None
         return text(answer.part("indexes").get("lastModified")), None
 

@@ -7,6 +7,7 @@ the quirks of other servers (`Switches`), and for faults.
 import asyncio
 import hashlib
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,6 +81,7 @@ class FakeSubsonic:
     """Called with the API method before it is answered."""
     scanned: str = "2026-11-01T00:00:00Z"
     is_scanning: bool = False
+    tls: ssl.SSLContext | None = None
     url: str = ""
 
     def __post_init__(self) -> None:
@@ -115,9 +117,10 @@ class FakeSubsonic:
         app.router.add_route("*", "/rest/{method}.view", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.tls)
         await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        scheme = "https" if self.tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
     async def __aexit__(
@@ -220,10 +223,12 @@ class FakeSubsonic:
         return {"musicFolders": {"musicFolder": folders}}
 
     def _tell(self, song: dict[str, Any]) -> dict[str, Any]:
-        return {**song, "path": f"/music/{song['path']}"} if self.switches.real_paths else song
+        if not self.switches.real_paths:
+            return song
+        return {**song, "path": f"/music/{song['path']}"}
 
     def _do_search3(self, form: dict[str, str], lists: Any) -> dict[str, Any]:
-        start = int(form["songOffset"]) if self.switches.knows_offset else 0
+        start = int(form.get("songOffset", 0)) if self.switches.knows_offset else 0
         count = min(int(form["songCount"]), self.switches.largest_page)
         if not self.switches.lists_by_search:
             return {"searchResult3": {}}

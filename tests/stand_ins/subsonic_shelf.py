@@ -37,7 +37,9 @@ class Shelf(dict[str, Song]):
         """Return the songs of a music folder (by their `folder`, else "1"); None: all."""
         if folder not in self._lists:
             songs = self.values()
-            self._lists[folder] = [s for s in songs if folder in (None, s.get("folder", "1"))]
+            self._lists[folder] = [
+                song for song in songs if folder is None or song.get("folder", "1") == folder
+            ]
         return self._lists[folder]
 
     def albums(self) -> dict[str, Song]:
