@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 Parts = tuple[str, ...]
-_DRIVE = re.compile(r"[A-Za-z]:$")
+_DRIVE = re.compile(r"[A-Za-z]:(?=[\\/]|$)")
+_SHARE = re.compile(r"\\\\[^\\/]|//[^\\/]")
+"""The beginning of a path on another computer; //media//x may be meant so, too."""
 
 LEAST_COMMON = 2
 """Folders and file name that must agree at the end for a mapping to be guessed."""
@@ -24,42 +26,39 @@ class PathMap:
     """From paths on a server to paths here. Raises ValueError where a mapping makes no sense."""
 
     def __init__(self, mapping: Mapping[str, str]) -> None:
-        self._pairs: list[tuple[Parts, str]] = []
+        self._pairs: list[tuple[str, Parts, str]] = []
         for remote, local in mapping.items():
-            if not local.startswith("/") or ".." in PurePosixPath(local).parts:
+            if not local.startswith("/") or ".." in PurePosixPath(local).parts or "\0" in local:
                 raise ValueError(f"{remote} should be mapped to a whole path, not {local!r}")
-            if not parts_of(remote) and remote != "/":
+            parts = tuple(_split(remote))
+            if not (parts or remote == "/") or not _is_whole(remote) or ".." in parts:
                 raise ValueError("the folder on the server should be a whole path")
-            self._pairs.append((parts_of(remote), local.rstrip("/") or "/"))
-        self._pairs.sort(key=lambda pair: -len(pair[0]))
+            local = local.rstrip("/") or "/"
+            if any(parts == known and local != there for _, known, there in self._pairs):
+                raise ValueError(f"{remote} is mapped to two folders")
+            self._pairs.append((remote, parts, local))
+        self._pairs.sort(key=lambda pair: -len(pair[1]))
 
     @property
     def roots(self) -> list[str]:
         """Our folders that paths are mapped into."""
-        return [local for _, local in self._pairs]
+        return [local for *_, local in self._pairs]
 
     def to_local(self, remote: str) -> str | None:
         """Return where the server's file should be here; None where nothing is mapped.
 
         The answer is composed (NFC); a file system may have the decomposed name.
         """
-        path = parts_of(remote)
-        if ".." in path or "\0" in remote:
+        path = tuple(_split(remote))
+        if not _is_whole(remote) or ".." in path or "\0" in remote:
             return None
-        written = _split(remote)
-        for prefix, local in self._pairs:
-            if path[: len(prefix)] == prefix and len(path) > len(prefix):
-                return "/".join([local.rstrip("/"), *written[len(prefix) :]])
+        for folder, prefix, local in self._pairs:
+            start = path[: len(prefix)]
+            if _is_windows(remote) or _is_windows(folder):
+                start, prefix = _folded(start), _folded(prefix)
+            if start == prefix and len(path) > len(prefix):
+                return "/".join([local.rstrip("/"), *path[len(prefix) :]])
         return None
-
-
-def parts_of(path: str) -> Parts:
-    """Return the folders and the name of a server's path, ready to compare; () if not absolute."""
-    parts = _split(path)
-    if not parts or not (path[:1] in "/\\" or _DRIVE.match(parts[0])):
-        return ()
-    is_windows = "\\" in path or bool(_DRIVE.match(parts[0]))
-    return tuple(part.casefold() for part in parts) if is_windows else tuple(parts)
 
 
 def guess_mapping(remote: Iterable[str], local: Iterable[str]) -> dict[str, str]:
@@ -70,42 +69,59 @@ def guess_mapping(remote: Iterable[str], local: Iterable[str]) -> dict[str, str]
     """
     by_name: dict[str, list[Parts]] = {}
     for path in local:
-        by_name.setdefault(_split(path)[-1], []).append(tuple(_split(path)))
-    votes: Counter[tuple[Parts, Parts]] = Counter()
+        if ours := tuple(_split(path)):
+            by_name.setdefault(ours[-1], []).append(ours)
+    votes: Counter[tuple[str, Parts, Parts]] = Counter()
     voters = 0
     for path in remote:
-        theirs = tuple(_split(path))
-        best: dict[tuple[Parts, Parts], int] = {}
+        theirs = tuple(_split(path)) if _is_whole(path) else ()
+        best: dict[tuple[str, Parts, Parts], int] = {}
         for ours in by_name.get(theirs[-1], ()) if theirs else ():
             common = _common_end(theirs, ours)
             if common >= LEAST_COMMON:
-                best[theirs[:-common], ours[:-common]] = common
+                best[_start_of(path), theirs[:-common], ours[:-common]] = common
         if best:
             voters += 1
             longest = max(best.values())
             votes.update(pair for pair, common in best.items() if common == longest)
     if not votes:
         return {}
-    (prefix, replacement), count = votes.most_common(1)[0]
-    if count < AGREEMENT * voters or not prefix:
+    (start, prefix, replacement), count = votes.most_common(1)[0]
+    if count < AGREEMENT * voters or not (prefix or start == "/"):
         return {}
-    start = "" if _DRIVE.match(prefix[0]) else "/"
     return {start + "/".join(prefix): "/" + "/".join(replacement)}
 
 
 def _split(path: str) -> list[str]:
     composed = unicodedata.normalize("NFC", path)
-    separators = r"[\\/]+" if "\\" in path and "/" not in path else r"/+"
-    if _DRIVE.match(composed[:2]):
-        separators = r"[\\/]+"
+    separators = r"[\\/]+" if _is_windows(path) else r"/+"
     return [part for part in re.split(separators, composed) if part and part != "."]
 
 
-def _common_end(one: Parts, other: Parts) -> int:
+def _is_windows(path: str) -> bool:
+    """Tell whether a path is one of Windows: elsewhere a backslash is a letter like any other."""
+    return path.startswith("\\") or _start_of(path) in ("", "//")
+
+
+def _is_whole(path: str) -> bool:
+    return path[:1] in ("/", "\\") or _start_of(path) == ""
+
+
+def _start_of(path: str) -> str:
+    """Return what stands before the parts: "" before a drive, // before a computer, else /."""
+    if _DRIVE.match(path):
+        return ""
+    return "//" if _SHARE.match(path) else "/"
+
+
+def _folded(parts: Parts) -> Parts:
+    return tuple(part.casefold() for part in parts)
+
+
+def _common_end(theirs: Parts, ours: Parts) -> int:
     length = 0
-    for a, b in zip(reversed(one), reversed(other), strict=False):
+    for a, b in zip(reversed(theirs), reversed(ours), strict=False):
         if a != b:
             break
         length += 1
-    # a mapping needs a folder left on each side
-    return min(length, len(one) - 1, len(other) - 1)
+    return min(length, len(ours) - 1)  # a folder of ours must be left to map into

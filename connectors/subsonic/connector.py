@@ -349,10 +349,11 @@ class SubsonicServer:
     async def watch(self, accounts: Sequence[Account]) -> AsyncGenerator[LiveEvent, None]:
         """Ask now and then what is playing; what is not any more was played."""
         playing = NowPlaying({account.user_name: account.user_id for account in accounts})
+        signature = self._signature(next(iter(accounts), None))
         pause, is_connected = self._watch_every, False
         while True:
             try:
-                answer = await self._client.read(self._signature(accounts[0]), "getNowPlaying")
+                answer = await self._client.read(signature, "getNowPlaying")
                 entries = answer.part("nowPlaying").many("entry")
             except NotFound as error:
                 raise Refused(f"{self._settings.name} does not tell what is playing.") from error
