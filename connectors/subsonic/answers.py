@@ -18,11 +18,12 @@ LONGEST_MESSAGE = 200
 
 
 class ApiRefused(Refused):
-    """An error of the API without a better name; `code` is the server's (0: anything, 10: …)."""
+    """An error of the API without a better name; `code` and `words` are the server's."""
 
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
+    def __init__(self, server: str, code: int, words: str) -> None:
+        super().__init__(f"{server}: {words}")
         self.code = code
+        self.words = words
 
 
 class VersionRefused(Misconfigured):
@@ -110,4 +111,4 @@ def error_of(server: str, code: int, words: str, version: str = "") -> Connector
         case 70:
             return NotFound(message)
         case _:
-            return ApiRefused(message, code)
+            return ApiRefused(server, code, words)

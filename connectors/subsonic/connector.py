@@ -312,7 +312,7 @@ class SubsonicServer:
         try:
             answer = await self._client.read(signature, "getSong", id=item_id)
         except ApiRefused as error:
-            if error.code != MISSING and not ABOUT_ID.search(str(error)):
+            if error.code != MISSING and not ABOUT_ID.search(error.words):
                 raise
             raise NotFound(f"{name} has no song {item_id}.") from error
         song = answer.part("song").content
