@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from connectors.base import ConnectorUnavailable, SignInRefused
+from connectors.base import ConnectorError, Refused, SignInRefused
 from connectors.server import ItemsChanged, LiveEvent, Played, PlayEvent, Resync
 
 log = logging.getLogger(__name__)
@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 LARGEST_MESSAGE = 4 << 20
 READY, DELETED = 5, 9
 """States of a timeline entry."""
+LEAVES = (None, 1, 4, 10, 12, 13)
+"""Types of what can be played, in the numbers of the timeline."""
+LIBRARY = "com.plexapp.plugins.library"
 MOST_SESSIONS = 200
 STALE = 120.0
 """Seconds after which a session that says no more has ended without a word."""
@@ -31,13 +34,12 @@ async def listen(
     session: aiohttp.ClientSession,
     name: str,
     url: str,
-    token: str,
+    headers: dict[str, str],
     user_of: Callable[[str], Awaitable[str]],
     reconnect: tuple[float, float],
 ) -> AsyncGenerator[LiveEvent, None]:
     """Yield events for ever. `user_of` tells whose a session is, while it plays."""
     pause = reconnect[0]
-    headers = {"X-Plex-Token": token, "X-Plex-Client-Identifier": "anagnorisis"}
     address = f"{url}/:/websockets/notifications".replace("http", "ws", 1)
     owners: dict[str, str] = {}
     playing: Playing = {}
@@ -56,18 +58,30 @@ async def listen(
                         yield changed
                     for note in notes:
                         key = str(note.get("sessionKey", ""))
-                        if key and key not in owners and len(owners) < MOST_SESSIONS:
-                            owners[key] = await user_of(key)
+                        if key and not owners.get(key) and len(playing) < MOST_SESSIONS:
+                            owners[key] = await _ask(user_of, key)
                     for key, play in _follow(notes, playing):
-                        yield Played(owners.pop(key, ""), play)
+                        if user := owners.pop(key, ""):
+                            yield Played(user, play)
+                    owners = {key: user for key, user in owners.items() if key in playing}
         except aiohttp.WSServerHandshakeError as error:
-            if error.status in (401, 403):
-                raise SignInRefused(f"{name} does not take the token any more.") from error
+            if error.status == 401:
+                raise SignInRefused(f"{name} does not take the token any more.") from None
+            if error.status == 403:
+                raise Refused(f"{name} tells only its owner what happens.") from None
             log.info("%s has no live events now (%s)", name, error.status)
-        except (aiohttp.ClientError, TimeoutError, ConnectionError, ConnectorUnavailable):
+        except (aiohttp.ClientError, TimeoutError, ConnectionError):
             log.info("%s: live events broke off", name)
         await asyncio.sleep(pause * random.uniform(0.75, 1.25))
         pause = min(2 * pause, reconnect[1])
+
+
+async def _ask(user_of: Callable[[str], Awaitable[str]], key: str) -> str:
+    try:
+        return await user_of(key)
+    except ConnectorError as error:
+        log.info("whose session %s is cannot be told: %s", key, error)
+        return ""
 
 
 def _read(message: str) -> tuple[ItemsChanged | None, list[dict[str, Any]]]:
@@ -78,12 +92,20 @@ def _read(message: str) -> tuple[ItemsChanged | None, list[dict[str, Any]]]:
         return None, []
     if not isinstance(said, dict):
         return None, []
-    entries = [e for e in said.get("TimelineEntry") or () if isinstance(e, dict)]
+    entries = [
+        entry
+        for entry in _list(said, "TimelineEntry")
+        if _number(entry.get("type")) in LEAVES and entry.get("identifier", LIBRARY) == LIBRARY
+    ]
     ready = [str(e.get("itemID")) for e in entries if _number(e.get("state")) == READY]
     deleted = [str(e.get("itemID")) for e in entries if _number(e.get("state")) == DELETED]
     changed = ItemsChanged(tuple(ready), tuple(deleted)) if ready or deleted else None
-    notes = [n for n in said.get("PlaySessionStateNotification") or () if isinstance(n, dict)]
-    return changed, notes
+    return changed, _list(said, "PlaySessionStateNotification")
+
+
+def _list(said: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = said.get(name)
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
 def _follow(notes: list[dict[str, Any]], playing: Playing) -> list[tuple[str, PlayEvent]]:
@@ -94,6 +116,8 @@ def _follow(notes: list[dict[str, Any]], playing: Playing) -> list[tuple[str, Pl
         key, item_id = str(note.get("sessionKey", "")), str(note.get("ratingKey", ""))
         seconds = (_number(note.get("viewOffset")) or 0) / 1000
         known = playing.get(key)
+        if not key or not item_id or (not known and len(playing) >= MOST_SESSIONS):
+            continue
         if known and known[0] != item_id:
             ended.append((key, _play(key, *playing.pop(key))))
             known = None

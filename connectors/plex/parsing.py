@@ -14,7 +14,9 @@ KINDS: dict[str, Kind] = {
 """Plex's types of leaves."""
 
 GUIDS = {"imdb": "imdb", "tmdb": "tmdb", "tvdb": "tvdb", "mbid": "musicbrainz_track"}
-"""Schemes of Guid children. A track's mbid may name a recording or a release track."""
+"""Schemes of ids. A track's mbid is MusicBrainz's id of the track on a release, no recording."""
+AGENTS = {"imdb": "imdb", "themoviedb": "tmdb"}
+"""The agents of old, whose guid names a film so: com.plexapp.agents.imdb://tt1?lang=en."""
 
 
 def parse_item(node: Element) -> ServerItem | None:
@@ -23,7 +25,8 @@ def parse_item(node: Element) -> ServerItem | None:
     external_id = node.get("ratingKey", "")
     if kind is None or not external_id:
         return None
-    part = node.find("Media/Part")
+    media = _original(node)
+    part = media.find("Part") if media is not None else None
     return ServerItem(
         external_id, kind, _metadata(node, kind),
         part.get("file", "") if part is not None else "", True,
@@ -32,9 +35,16 @@ def parse_item(node: Element) -> ServerItem | None:
     )  # fmt: skip
 
 
+def _original(node: Element) -> Element | None:
+    """Return the first version that Plex did not make itself for some device."""
+    versions = node.findall("Media")
+    own = (m for m in versions if not m.get("target") and m.get("proxyType") != "42")
+    return next(own, versions[0] if versions else None)
+
+
 def _metadata(node: Element, kind: Kind) -> Metadata:
     is_track, is_episode = kind == "music", node.get("type") == "episode"
-    media = node.find("Media")
+    media = _original(node)
     milliseconds = real(node.get("duration"))
     names = (node.get("originalTitle", ""), node.get("grandparentTitle", ""))
     artist = next((name for name in names if name), "") if is_track else ""
@@ -43,9 +53,13 @@ def _metadata(node: Element, kind: Kind) -> Metadata:
         "critics": node.get("rating", "") if node.get("audienceRating") else "",
         "tagline": node.get("tagline", ""),
         "original title": "" if is_track else node.get("originalTitle", ""),
+        "country": ", ".join(_tags(node, "Country")),
+        "album": node.get("parentTitle", "") if kind == "images" else "",
+        "camera": _camera(media) if kind == "images" and media is not None else "",
     }
     people = [*_tags(node, "Director"), *_tags(node, "Role"), *_tags(node, "Writer")]
-    moods = (*_tags(node, "Style"), *_tags(node, "Mood"), *_tags(node, "Label"))
+    kinds = ("Style", "Mood", "Label", "Tag", "Collection")
+    keywords = dict.fromkeys(tag for kind_of_tag in kinds for tag in _tags(node, kind_of_tag))
     community = real(node.get("audienceRating") or node.get("rating"))
     return Metadata(
         title=node.get("title", ""),
@@ -58,7 +72,7 @@ def _metadata(node: Element, kind: Kind) -> Metadata:
         season=whole(node.get("parentIndex")) if is_episode else None,
         episode=whole(node.get("index")) if is_episode else None,
         genres=_tags(node, "Genre"),
-        keywords=moods,
+        keywords=tuple(keywords),
         people=tuple(dict.fromkeys(people))[:30],
         studios=(node.get("studio", ""),) if node.get("studio") else (),
         year=whole(node.get("year") or node.get("parentYear")),
@@ -72,15 +86,26 @@ def _metadata(node: Element, kind: Kind) -> Metadata:
     )
 
 
+def _camera(media: Element) -> str:
+    names = (media.get(name, "") for name in ("make", "model", "lens"))
+    return " ".join(name for name in names if name)
+
+
 def _provider_ids(node: Element) -> dict[str, str]:
     found: dict[str, str] = {}
-    for guid in (child.get("id", "") for child in node.findall("Guid")):
+    own = node.get("guid", "")
+    for guid in (*(child.get("id", "") for child in node.findall("Guid")), own):
         scheme, _, value = guid.partition("://")
-        if scheme in GUIDS and value:
-            found.setdefault(GUIDS[scheme], value)
-    plex = node.get("guid", "")
-    if plex.startswith("plex://"):
-        found["plex"] = plex.removeprefix("plex://")
+        value = value.partition("?")[0]
+        agent = scheme.removeprefix("com.plexapp.agents.")
+        if scheme in GUIDS:
+            name = GUIDS[scheme]
+        elif agent != scheme and node.get("type") == "movie":  # of an episode they name the series
+            name = AGENTS.get(agent, "")
+        else:
+            name = "plex" if scheme == "plex" else ""
+        if name and value:
+            found.setdefault(name, value)
     return found
 
 
@@ -118,7 +143,7 @@ def parse_event(node: Element) -> PlayEvent | None:
 
 
 def parse_playlist(
-    node: Element, owner_id: str, entries: Iterable[Element] | None = None
+    node: Element, owner_id: str, entries: Iterable[PlaylistEntry] | None = None
 ) -> ServerPlaylist:
     """Return a playlist, with its entries where they were read."""
     count = whole(node.get("leafCount"))
@@ -126,12 +151,13 @@ def parse_playlist(
         node.get("ratingKey", ""), node.get("title", ""), owner_id,
         description=node.get("summary", ""), created=node.get("addedAt", ""), count=count,
         changed=f"{node.get('updatedAt', '')}/{count}",
-        entries=None
-        if entries is None
-        else tuple(
-            PlaylistEntry(e.get("playlistItemID", ""), e.get("ratingKey", "")) for e in entries
-        ),
+        entries=None if entries is None else tuple(entries),
     )  # fmt: skip
+
+
+def parse_entry(node: Element) -> PlaylistEntry:
+    """Return one place of a playlist."""
+    return PlaylistEntry(node.get("playlistItemID", ""), node.get("ratingKey", ""))
 
 
 def whole(value: Any) -> int | None:
