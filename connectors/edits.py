@@ -23,23 +23,42 @@ class Edits:
         return len(self.removed) + len(self.moved) + len(self.added)
 
 
+MOST_PAIRS = 1_000_000
+"""Pairs of equal entries that are weighed; beyond, doubles are paired first come, first served."""
+
+
 def plan_edits(present: Sequence[str], wanted: Sequence[str]) -> Edits:
-    """Return the edits; what stays in order is a longest increasing subsequence (patience)."""
+    """Return the edits; what stays in order is a longest common subsequence (Hunt, Szymanski)."""
+    kept = _longest_increasing(_find_pairs(present, wanted))
+    stays, filled = {now for now, _ in kept}, {place for _, place in kept}
     waiting: dict[str, deque[int]] = defaultdict(deque)
-    for place, entry in enumerate(present):
-        waiting[entry].append(place)
-    pairs: list[tuple[int, int]] = []
+    for now, entry in enumerate(present):
+        if now not in stays:
+            waiting[entry].append(now)
+    moved: list[tuple[int, int]] = []
     added: list[int] = []
     for place, entry in enumerate(wanted):
+        if place in filled:
+            continue
         if waiting[entry]:
-            pairs.append((waiting[entry].popleft(), place))
+            moved.append((waiting[entry].popleft(), place))
         else:
             added.append(place)
     removed = sorted(place for places in waiting.values() for place in places)
-    kept = _longest_increasing(pairs)
-    untouched = set(kept)
-    moved = [pair for pair in pairs if pair not in untouched]
     return Edits(tuple(removed), tuple(moved), tuple(added), tuple(kept))
+
+
+def _find_pairs(present: Sequence[str], wanted: Sequence[str]) -> list[tuple[int, int]]:
+    """Return (place now, place wanted) of equal entries, by place wanted, the last place first.
+
+    In that order no rising run holds a place wanted twice.
+    """
+    places: dict[str, deque[int]] = defaultdict(deque)
+    for now, entry in enumerate(present):
+        places[entry].appendleft(now)
+    if sum(len(places[entry]) for entry in wanted) <= MOST_PAIRS:
+        return [(now, place) for place, entry in enumerate(wanted) for now in places[entry]]
+    return [(places[e].pop(), place) for place, e in enumerate(wanted) if places[e]]
 
 
 def _longest_increasing(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
