@@ -63,9 +63,9 @@ async def create_playlist(
     """Make a playlist with the first entries, mark it, and add the rest."""
     if kind not in TYPES:
         raise Refused(f"{calls.name} has no playlists of {kind}.")
-    uri = _uri(server_id, item_ids[:APPENDED])
+    first = {"uri": _uri(server_id, item_ids[:APPENDED])} if item_ids else {}
     made = await calls.send(
-        account, "post", "/playlists", type=TYPES[kind], title=name, smart=0, uri=uri
+        account, "post", "/playlists", type=TYPES[kind], title=name, smart=0, **first
     )
     if not made:
         raise BadAnswer(f"{calls.name} gave no id of the playlist it made.")
