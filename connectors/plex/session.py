@@ -115,15 +115,18 @@ def _hung_up_after(seconds: float, name: str) -> Iterator[None]:
     timer = threading.Timer(seconds, hang_up)
     timer.daemon = True
     timer.start()
+    late = ConnectorUnavailable(f"{name} does not answer in time.")
     try:
         yield
     except (requests.RequestException, urllib3.exceptions.HTTPError, BadAnswer, OSError) as error:
         if is_over.is_set():
-            raise ConnectorUnavailable(f"{name} does not answer in time.") from error
+            raise late from error
         raise
     finally:
         timer.cancel()
         sockets.clear()
+    if is_over.is_set():  # a head that was cut off looks like a whole one
+        raise late
 
 
 def _note_socket(waiting: Any) -> None:
