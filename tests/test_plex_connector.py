@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 
 from connectors.base import (
@@ -21,7 +19,6 @@ from connectors.base import (
     Refused,
     SignInRefused,
 )
-from connectors.edits import plan_edits
 from connectors.plex import PlexServer
 from connectors.server import Account, ItemsChanged, Resync
 from connectors.server_settings import PlexSettings
@@ -53,11 +50,11 @@ def settings_of(plex: FakePlex, **more: Any) -> PlexSettings:
 
 
 @asynccontextmanager
-async def connected(plex: FakePlex) -> AsyncIterator[tuple[PlexServer, Account]]:
+async def connected(plex: FakePlex, **limits: Any) -> AsyncIterator[tuple[PlexServer, Account]]:
     settings = settings_of(plex)
     async with PlexServer(settings, [], "device", **QUICK) as server:
         account = await server.sign_in("me", plex.owner.name, plex.owner.token)
-    async with PlexServer(settings, [account], "device", **QUICK) as server:
+    async with PlexServer(settings, [account], "device", **(QUICK | limits)) as server:
         yield server, account
 
 
@@ -232,7 +229,8 @@ async def test_every_failure_is_told_apart_and_no_token_is_told(
     caplog.set_level(logging.DEBUG)
     async with FakePlex() as plex:
         furnish(plex)
-        async with connected(plex) as (server, account):
+        limits = {"longest": 0.3} if isinstance(fault, Drip) else {}
+        async with connected(plex, **limits) as (server, account):
             (library,) = await server.libraries()
             plex.faults.add("GET", r"/all$", fault)
             with pytest.raises(expected) as problem:
@@ -253,25 +251,36 @@ async def test_a_total_that_drifts_loses_nothing(monkeypatch: pytest.MonkeyPatch
             assert sorted(items) == sorted(ids)
 
 
-@given(
-    st.lists(st.integers(0, 8), max_size=12), st.lists(st.integers(0, 8), max_size=12)
-)  # fmt: skip
-def test_the_edits_end_at_the_wanted_order(present: list[int], wanted: list[int]) -> None:
-    """What `set_entries` sends, done to a list: delete, append, move behind the one before."""
-    had, want = [str(n) for n in present], [str(n) for n in wanted]
-    edits = plan_edits(had, want)
-    there = [e for n, e in enumerate(had) if n not in edits.removed]
-    there += [want[n] for n in edits.added]
-    again = plan_edits(there, want)
-    assert not again.removed
-    assert not again.added
-    entries = list(enumerate(there))
-    at = {place: entries[now] for now, place in (*again.kept, *again.moved)}
-    order = list(entries)
-    for place in sorted(place for _, place in again.moved):
-        order.remove(at[place])
-        order.insert(order.index(at[place - 1]) + 1 if place else 0, at[place])
-    assert [name for _, name in order] == want
+async def test_a_skip_that_changes_no_date_is_found_when_all_is_read() -> None:
+    async with FakePlex() as plex:
+        tracks = furnish(plex)
+        section = plex.add_section("Films", "movie", "/films")
+        film = plex.add_movie(section, "F", "/films/f.mkv", duration=6000.0)
+        async with connected(plex) as (server, account):
+            long_ago = datetime.now(UTC) - timedelta(days=99)
+            later = datetime.now(UTC) + timedelta(days=2)
+            plex.play(plex.owner, film, 60)
+            plex.skip(plex.owner, tracks[0])
+            plex.play(plex.owner, tracks[1])
+            states = {
+                s.item_id async for page in server.states(account, since=long_ago) for s in page
+            }
+            assert states == set(keys([film, tracks[1]]))
+            states = {s.item_id async for page in server.states(account, since=later) for s in page}
+            assert states == set(keys([film]))  # what was left in the middle is always told
+            states = {s.item_id async for page in server.states(account) for s in page}
+            assert states == set(keys([film, *tracks[:2]]))
+
+
+async def test_a_server_that_does_not_know_a_field_still_tells_the_rest() -> None:
+    async with FakePlex() as plex:
+        tracks = furnish(plex)
+        plex.play(plex.owner, tracks[0])
+        async with connected(plex) as (server, account):
+            plex.faults.add("GET", "/all$", Status(400), skip=1)
+            since = datetime.now(UTC) - timedelta(days=1)
+            states = [s.item_id async for page in server.states(account, since=since) for s in page]
+            assert states == keys(tracks[:1])
 
 
 # Through the whole daemon

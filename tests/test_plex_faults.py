@@ -5,9 +5,12 @@ import contextlib
 import gzip
 import logging
 import os
+import shutil
+import ssl
+import subprocess
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import plexapi
@@ -35,7 +38,7 @@ OWNER = Account("me", "1", "owner", {"token": "very-secret"})
 
 @contextlib.asynccontextmanager
 async def answering(
-    head: bytes, body: bytes = b"", pause: float = 0
+    head: bytes, body: bytes = b"", pause: float = 0, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[PlexSettings]:
     """Serve these bytes to whoever comes: with a pause, one by one."""
 
@@ -57,13 +60,28 @@ async def answering(
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     try:
-        url = f"http://127.0.0.1:{port}"
+        url = f"http{'s' if tls else ''}://127.0.0.1:{port}"
         yield PlexSettings(kind="plex", name="Plex", url=url, users={"me": "owner"})
     finally:
         server.close()
+
+
+def own_certificate(folder: Path) -> ssl.SSLContext:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl to make a certificate")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
 
 
 async def open_and_fail(settings: PlexSettings, **limits: Any) -> ConnectorError:
@@ -331,33 +349,14 @@ async def test_tokens_are_in_headers_only_and_in_no_log(caplog: pytest.LogCaptur
     assert identified - {None} == {"device"}
 
 
-async def test_a_skip_that_changes_no_date_is_found_when_all_is_read() -> None:
-    async with FakePlex() as plex:
-        tracks = furnish(plex)
-        section = plex.add_section("Films", "movie", "/films")
-        film = plex.add_movie(section, "F", "/films/f.mkv", duration=6000.0)
-        async with connected(plex) as (server, account):
-            long_ago = datetime.now(UTC) - timedelta(days=99)
-            later = datetime.now(UTC) + timedelta(days=2)
-            plex.play(plex.owner, film, 60)
-            plex.skip(plex.owner, tracks[0])
-            plex.play(plex.owner, tracks[1])
-            states = {
-                s.item_id async for page in server.states(account, since=long_ago) for s in page
-            }
-            assert states == set(keys([film, tracks[1]]))
-            states = {s.item_id async for page in server.states(account, since=later) for s in page}
-            assert states == set(keys([film]))  # what was left in the middle is always told
-            states = {s.item_id async for page in server.states(account) for s in page}
-            assert states == set(keys([film, *tracks[:2]]))
-
-
-async def test_a_server_that_does_not_know_a_field_still_tells_the_rest() -> None:
-    async with FakePlex() as plex:
-        tracks = furnish(plex)
-        plex.play(plex.owner, tracks[0])
-        async with connected(plex) as (server, account):
-            plex.faults.add("GET", "/all$", Status(400), skip=1)
-            since = datetime.now(UTC) - timedelta(days=1)
-            states = [s.item_id async for page in server.states(account, since=since) for s in page]
-            assert states == keys(tracks[:1])
+async def test_a_certificate_that_is_not_valid_is_refused_unless_the_settings_allow_it(
+    tmp_path: Path,
+) -> None:
+    context = own_certificate(tmp_path)
+    head = b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 400
+    async with answering(head, pause=0.01, tls=context) as settings:
+        problem = await open_and_fail(settings)
+        assert isinstance(problem, NotAllowed)
+        assert "verify_tls" in str(problem)
+        lax = settings.model_copy(update={"verify_tls": False})
+        assert "in time" in str(await open_and_fail(lax, longest=0.2))  # bounded there too

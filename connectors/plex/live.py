@@ -61,7 +61,7 @@ async def listen(
                         if key and not owners.get(key) and len(playing) < MOST_SESSIONS:
                             owners[key] = await _ask(user_of, key)
                     for key, play in _follow(notes, playing):
-                        if user := owners.pop(key, ""):
+                        if user := owners.get(key):
                             yield Played(user, play)
                     owners = {key: user for key, user in owners.items() if key in playing}
         except aiohttp.WSServerHandshakeError as error:

@@ -153,3 +153,8 @@ class _Pool(urllib3.HTTPConnectionPool):
 
 class _TlsPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
+
+    def _validate_conn(self, conn: Any) -> None:
+        """Connect; who turned `verify_tls` off knows it, and is not warned at each call."""
+        if conn.is_closed:
+            conn.connect()
