@@ -4,11 +4,9 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, func, select
 
 from connectors.base import (
     BadAnswer,
@@ -22,11 +20,7 @@ from connectors.base import (
 from connectors.plex import PlexServer
 from connectors.server import Account, ItemsChanged, Resync
 from connectors.server_settings import PlexSettings
-from daemon.store.models import Item as CatalogueItem
-from daemon.store.models import Play, Rating
-from daemon.store.server_models import PlaylistTarget
-from tests.household import Household, run_step
-from tests.servers import DAY, write
+from tests.media import picture_bytes
 from tests.stand_ins.faults import Body, Cut, Drip, Fault, Hang, Status
 from tests.stand_ins.plex import FakePlex
 
@@ -110,6 +104,66 @@ async def test_only_what_has_changed_is_asked_for() -> None:
             plex.update_item(tracks[0], title="Renamed")
             found = [i async for page in server.items(library, since=later) for i in page.entries]
             assert [i.metadata.title for i in found] == ["Renamed"]
+
+
+async def test_a_library_keeps_its_stamp_until_something_changes() -> None:
+    async with FakePlex() as plex:
+        tracks = furnish(plex)
+        async with connected(plex) as (server, account):
+            (before,) = await server.libraries()
+            await server.rate(account, keys(tracks)[0], 5)
+            plex.play(plex.owner, tracks[0])
+            assert (await server.libraries())[0].stamp == before.stamp != ""
+            plex.update_item(tracks[0], title="Renamed")
+            (renamed,) = await server.libraries()
+            plex.remove_item(tracks[1])
+            (fewer,) = await server.libraries()
+            assert len({before.stamp, renamed.stamp, fewer.stamp}) == 3
+            assert (before.roots, fewer.count) == (("/media/music",), 5)
+
+
+async def test_only_the_wanted_libraries_are_read_and_every_kind_has_its_own() -> None:
+    async with FakePlex() as plex:
+        furnish(plex)
+        for name, kind in (("Films", "movie"), ("Series", "show"), ("Photos", "photo")):
+            plex.add_section(name, kind, f"/{name}")
+        async with connected(plex) as (server, account):
+            found = await server.libraries()
+            kinds = [{"music"}, {"videos"}, {"videos"}, {"images"}]
+            assert [library.kinds for library in found] == [frozenset(k) for k in kinds]
+            assert [library.count for library in found] == [6, 0, 0, 0]
+        wanted = settings_of(plex, libraries=("Films", "Photos"))
+        async with PlexServer(wanted, [account], "device", **QUICK) as server:
+            assert [library.name for library in await server.libraries()] == ["Films", "Photos"]
+            assert [s async for s in server.states(account)] == []
+
+
+async def test_media_and_pictures_come_as_the_server_has_them() -> None:
+    async with FakePlex() as plex:
+        section = plex.add_section("Photos", "photo", "/p")
+        photo = plex.add_photo(section, "B", "/p/b.jpg", thumb=picture_bytes((300, 200)))
+        music = plex.add_section("Music", "artist", "/m")
+        track = plex.add_track(
+            plex.add_album(plex.add_artist(music, "A"), "B"), 1, "C", "/m/c.mp3",
+            content=b"0123456789",
+        )  # fmt: skip
+        async with connected(plex) as (server, _):
+            async with await server.open_artwork(str(photo.rating_key), 100) as picture:
+                content = b"".join([chunk async for chunk in picture.chunks()])
+                assert (picture.status, content[:2]) == (200, b"\xff\xd8")
+            async with await server.open_media(str(track.rating_key), "bytes=2-4") as media:
+                content = b"".join([chunk async for chunk in media.chunks()])
+                assert (media.status, content) == (206, b"234")
+            with pytest.raises(NotFound):
+                await server.open_artwork(str(track.rating_key), 100)
+            body = (
+                b'<MediaContainer><Track><Media><Part key="%s"/></Media></Track></MediaContainer>'
+            )
+            for elsewhere in (b"@127.0.0.1:1/x", b".evil.example/x", b""):
+                answer = Body(body % elsewhere, "application/xml")
+                plex.faults.add("GET", "/metadata/", answer, times=1)
+                with pytest.raises(NotFound):
+                    await server.open_media(str(track.rating_key))
 
 
 async def test_a_playlist_is_made_changed_in_place_and_read_back() -> None:
@@ -281,70 +335,3 @@ async def test_a_server_that_does_not_know_a_field_still_tells_the_rest() -> Non
             since = datetime.now(UTC) - timedelta(days=1)
             states = [s.item_id async for page in server.states(account, since=since) for s in page]
             assert states == keys(tracks[:1])
-
-
-# Through the whole daemon
-
-
-async def test_a_library_plays_ratings_and_a_playlist_go_the_whole_way(
-    household: Household,
-) -> None:
-    async with FakePlex() as plex:
-        tracks = furnish(plex)
-        plex.play(plex.owner, tracks[0])
-        plex.rate(plex.owner, tracks[1], 8.0)
-        household.also(servers=[settings_of(plex, token=plex.owner.token)])
-        async with household.open() as services:
-            assert await run_step(services, "sync") == "6 new"
-            plex.requests.clear()
-            assert await run_step(services, "sync") == "nothing new"
-            assert len(plex.requests) <= 12
-            async with services.database.read() as session:
-                assert await session.scalar(select(func.count(Play.id))) == 1
-                rating = (await session.scalars(select(Rating))).one()
-                assert (rating.value, rating.origin) == (8.0, "server")
-            receipt = await write(services, write_to=("Plex",))
-            assert receipt.state == "written"
-            plex.requests.clear()
-            assert (await write(services, write_to=("Plex",))).state == "unchanged"
-            assert [r for r in plex.requests if r[0] != "GET"] == []
-            (playlist,) = plex.playlists_of(plex.owner)
-            assert "[anagnorisis:" in playlist.summary
-            async with services.database.write() as session:
-                await session.execute(delete(PlaylistTarget))
-            tomorrow = DAY + timedelta(days=1)
-            assert (await write(services, write_to=("Plex",), day=tomorrow)).state == "written"
-            assert len(plex.playlists_of(plex.owner)) == 1
-            plex.delete_playlist(playlist)
-            assert (await write(services, write_to=("Plex",))).state == "deleted"
-
-
-async def test_a_database_made_anew_gives_ids_to_other_things_and_no_item_changes(
-    household: Household, tmp_path: Path
-) -> None:
-    async with FakePlex() as plex:
-        furnish(plex)
-        household.also(servers=[settings_of(plex, token=plex.owner.token)])
-        async with household.open() as services:
-            await run_step(services, "sync")
-            async with services.database.read() as session:
-                rows = await session.execute(select(CatalogueItem.id, CatalogueItem.title))
-                before = {row.id: row.title for row in rows}
-            plex.reissue_all_ids()
-            await run_step(services, "sync")
-            async with services.database.read() as session:
-                rows = await session.execute(select(CatalogueItem.id, CatalogueItem.title))
-                assert {row.id: row.title for row in rows} == before
-
-
-async def test_half_of_a_batch_dropped_in_silence_is_reported(household: Household) -> None:
-    async with FakePlex(drops_half_of_batch=True) as plex:
-        furnish(plex)
-        household.also(servers=[settings_of(plex, token=plex.owner.token)])
-        async with household.open() as services:
-            await run_step(services, "sync")
-            receipt = await write(services, write_to=("Plex",))
-            assert receipt.state == "failed"
-            plex.quirks.drops_half_of_batch = False
-            assert (await write(services, write_to=("Plex",))).state == "written"
-            assert len(plex.playlists_of(plex.owner)) == 1

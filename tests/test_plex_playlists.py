@@ -1,14 +1,17 @@
 """Plex playlists: brought to the wanted order entry by entry, with few requests and none twice."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.base import BadAnswer, ConnectorUnavailable, NotFound, Refused
-from connectors.plex.playlists import plan_moves
-from connectors.server import PlaylistEntry
+from connectors.plex.playlists import plan_moves, set_entries
+from connectors.server import Account, PlaylistEntry, ServerPlaylist
 from tests.stand_ins.faults import Body, Cut, Hang, Status
 from tests.stand_ins.plex import FakePlex
 from tests.test_plex_connector import connected, furnish, keys
@@ -52,22 +55,64 @@ def test_what_is_there_and_wanted_comes_in_order_whatever_else_is_there(
     assert [i for i in moved if i in wanted] == [i for i in wanted if i in present]
 
 
-@given(ITEMS, ITEMS)
-def test_deleting_adding_and_moving_always_end_at_the_wanted_list(
-    present: list[str], wanted: list[str]
+class Memory:
+    """Does what a server would do to one playlist, without a server; counts what it was sent."""
+
+    name = "Memory"
+
+    def __init__(self, items: Sequence[str], *, can_clear: bool = True) -> None:
+        self.entries = entries_of(items)
+        self.sent = 0
+        self._can_clear = can_clear
+        self._next = 1000
+
+    @property
+    def playlist(self) -> ServerPlaylist:
+        return ServerPlaylist("1", "P", entries=tuple(self.entries))
+
+    async def read(
+        self, account: object, path: str, parse: Any, *, at: tuple[int, int], params: object
+    ) -> Any:
+        self.sent += 1
+        found = Element("MediaContainer", totalSize=str(len(self.entries)))
+        for entry in self.entries[at[0] : at[0] + at[1]]:
+            SubElement(found, "Track", playlistItemID=entry.id, ratingKey=entry.item_id)
+        return parse(found)
+
+    async def send(
+        self, account: object, method: str, path: str, *, uri: str = "", after: str = ""
+    ) -> None:
+        self.sent += 1
+        entry_id = path.removesuffix("/move").removeprefix("/playlists/1/items").strip("/")
+        ids = [entry.id for entry in self.entries]
+        if method == "delete" and not entry_id:
+            if not self._can_clear:
+                raise NotFound("no such thing")
+            self.entries = []
+        elif method == "delete":
+            del self.entries[ids.index(entry_id)]
+        elif entry_id:
+            moved = self.entries.pop(ids.index(entry_id))
+            ids.remove(entry_id)
+            self.entries.insert(ids.index(after) + 1 if after else 0, moved)
+        else:
+            for item in uri.rpartition("/")[2].split(","):
+                self._next += 1
+                self.entries.append(PlaylistEntry(f"e{self._next}", item))
+
+
+@given(ITEMS, ITEMS, st.booleans())
+def test_whatever_is_sent_the_playlist_ends_as_wanted(
+    present: list[str], wanted: list[str], can_clear: bool
 ) -> None:
-    kept = list(present)
-    surplus = list(present)
-    for item in wanted:
-        if item in surplus:
-            surplus.remove(item)
-    for item in surplus:
-        kept.remove(item)
-    missing = list(wanted)
-    for item in kept:
-        missing.remove(item)
-    there = entries_of([*kept, *missing])
-    assert move(there, plan_moves(there, wanted)) == wanted
+    server: Any = Memory(present, can_clear=can_clear)
+    account = Account("me", "1", "me", {})
+    requests = asyncio.run(set_entries(server, "id", account, server.playlist, wanted))
+    assert [entry.item_id for entry in server.entries] == wanted
+    assert server.sent - requests in (0, 1)  # a clearing that was refused is not counted
+    sent = server.sent
+    assert asyncio.run(set_entries(server, "id", account, server.playlist, wanted)) == 0
+    assert server.sent == sent
 
 
 LISTS = [
