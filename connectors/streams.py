@@ -56,7 +56,10 @@ async def open_stream(
     asked = dict(headers or {}) | ({"Range": byte_range} if byte_range else {})
     asked["Accept-Encoding"] = "identity"
     try:
-        answer = await session.get(url, headers=asked, params=params, timeout=TIMEOUT)
+        answer = await session.get(
+            url, headers=asked, params=params, timeout=TIMEOUT,
+            allow_redirects=False,  # the token in a header would go to whoever is named
+        )  # fmt: skip
     except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
         raise ConnectorUnavailable(f"{name} cannot be reached: {type(error).__name__}.") from error
     if answer.status in (200, 206, 416):
