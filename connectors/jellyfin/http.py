@@ -5,19 +5,24 @@ As it comes the library repeats a failed POST as a GET and reports success, answ
 error that says so; reading is tried again where that may help, writing never.
 """
 
+import hashlib
 import json
 import logging
+import random
+import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import requests
+import urllib3
 from jellyfin_apiclient_python import JellyfinClient
 from jellyfin_apiclient_python.api import API
 
 from connectors.base import (
     BadAnswer,
     ConnectorUnavailable,
+    Misconfigured,
     NotAllowed,
     NotFound,
     Refused,
@@ -28,27 +33,38 @@ from connectors.bounded_http import (
     PASSING,
     TIMEOUT,
     bind,
-    call_patiently,
     read_bounded,
     told_apart,
     unavailable,
 )
-from connectors.server import Account
+from connectors.jellyfin.deadline import Exchanges, mount
+from connectors.retrying import ATTEMPTS, LONGEST_PAUSE
 from connectors.server_settings import JellyfinSettings
 
 CLIENT, VERSION = "Anagnorisis", "1"
+READING = ("GET", "HEAD")
 
-for _name in ("Jellyfin", "JELLYFIN"):  # the library prints its log otherwise
+for _name in ("Jellyfin", "JELLYFIN"):  # importing the library lets it print what it logs
     _log = logging.getLogger(_name)
     _log.handlers = [logging.NullHandler()]
+    _log.setLevel(logging.WARNING)
     _log.propagate = False
 
 
+class ServerFailed(ConnectorUnavailable):
+    """The server broke on this very request: the same at once would break it again."""
+
+
 class StrictHTTP:
-    """What the library's API class calls; `request` takes its dictionaries."""
+    """What the library's API class calls; `request` takes its dictionaries.
+
+    `timeout`: seconds to connect, and between two pieces of an answer (a write has all of
+    `longest` for its first piece, since it is not repeated); `longest`: seconds for one exchange;
+    `first_pause`: seconds before the first repetition.
+    """
 
     def __init__(
-        self, client: Any, settings: JellyfinSettings, token: str, device_id: str, *,
+        self, client: Any, settings: JellyfinSettings, token: str, device: str, *,
         timeout: tuple[float, float] = TIMEOUT, longest: float = LONGEST,
         first_pause: float = 0.5,
     ) -> None:  # fmt: skip
@@ -56,45 +72,82 @@ class StrictHTTP:
         self.config = client.config
         self._name = settings.name
         self._url = settings.url
+        self._token = token
         self._timeout = timeout
         self._longest = longest
         self._first_pause = first_pause
+        self._closed = threading.Event()
+        self._exchanges = Exchanges()
         self._session = requests.Session()
         bind(self._session, verify_tls=settings.verify_tls)
-        self._headers = {"Authorization": authorization(device_id, token)}
+        mount(self._session)
+        self._headers = {
+            "Accept": "application/json", "Authorization": authorization(device, token),
+        }  # fmt: skip
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, cutting off what is under way."""
+        self._closed.set()
+        self._exchanges.cut_all()
         self._session.close()
 
     def request(self, data: dict[str, Any], *_: Any, **__: Any) -> Any:
         """Make one call; return its JSON, None for an empty answer. Raises ConnectorError."""
-        method = str(data.get("type", "GET"))
-        return call_patiently(method, lambda: self._call(method, data), self._first_pause)
+        method = str(data.get("type", "GET")).upper()
+        attempts = ATTEMPTS if method in READING else 1
+        for attempt in range(1, attempts):
+            try:
+                return self._decoded(self._exchange(method, data))
+            except ServerFailed:
+                raise
+            except ConnectorUnavailable as error:
+                if isinstance(error, _NoJson) or not self._wait(attempt, error.retry_after):
+                    raise
+        return self._decoded(self._exchange(method, data))
 
-    def _call(self, method: str, data: dict[str, Any]) -> Any:
-        with told_apart(self._name, self._url):
-            answer = self._session.request(
-                method, f"{self._url}/{data['handler']}",
-                params=list(_pairs(data.get("params") or {})), json=data.get("json"),
-                data=data.get("data"), headers=self._headers | dict(data.get("headers") or {}),
-                timeout=self._timeout, stream=True, allow_redirects=False,
-            )  # fmt: skip
-            with answer:
-                self._check(method, answer)
-                body = read_bounded(answer, self._name, self._longest)
+    def _wait(self, attempt: int, asked: float | None) -> bool:
+        """Pause before trying again; False where that is of no use now."""
+        if asked is not None and asked > LONGEST_PAUSE:
+            return False
+        pause = self._first_pause * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)
+        return not self._closed.wait(max(pause, asked or 0))
+
+    def _exchange(self, method: str, data: dict[str, Any]) -> bytes:
+        connect, read = self._timeout
+        with told_apart(self._name, self._url), self._exchanges.within(self._longest) as exchange:
+            try:
+                answer = self._session.request(
+                    method, f"{self._url}/{data['handler']}",
+                    params=list(_pairs(data.get("params") or {})), json=data.get("json"),
+                    data=data.get("data"), headers=self._headers | dict(data.get("headers") or {}),
+                    timeout=(connect, read if method in READING else self._longest),
+                    stream=True, allow_redirects=False,
+                )  # fmt: skip
+                with answer:
+                    self._check(method, answer)
+                    return read_bounded(answer, self._name, self._longest)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, BadAnswer, OSError):
+                if exchange.is_cut:
+                    raise ConnectorUnavailable(f"{self._name} does not answer in time.") from None
+                raise
+
+    def _decoded(self, body: bytes) -> Any:
         if not body:
             return None
         try:
             return json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise BadAnswer(f"{self._name}'s answer is no JSON.") from error
+            raise _NoJson(f"{self._name}'s answer is no JSON.") from error
 
     def _check(self, method: str, answer: requests.Response) -> None:
         status = answer.status_code
         if status < 300:
             return
-        said = "" if status in (401, 403) else self._said(answer)
+        if status < 400:
+            raise Misconfigured(
+                f"{self._name} sends its callers elsewhere ({status}): its url should be the "
+                "address that Jellyfin itself answers at."
+            )
         if status == 401 and method != "DELETE":
             raise SignInRefused(f"{self._name} does not take the sign-in any more; connect again.")
         if status in (401, 403):  # 401 to DELETE: the user may not delete that
@@ -104,36 +157,44 @@ class StrictHTTP:
         if status in PASSING:
             raise unavailable(self._name, answer)
         if status >= 500:
-            raise ConnectorUnavailable(f"{self._name} failed ({status}{said}).")
-        raise Refused(f"{self._name} would not do this ({status}{said}).")
+            raise ServerFailed(f"{self._name} failed ({status}{self._said(answer)}).")
+        raise Refused(f"{self._name} would not do this ({status}{self._said(answer)}).")
 
     def _said(self, answer: requests.Response) -> str:
+        """Return the beginning of what the server says to its refusal, without the token."""
         try:
-            text = (answer.raw.read(300, decode_content=True) or b"").decode(errors="replace")
-        except (OSError, ValueError, requests.exceptions.RequestException):
+            said = (answer.raw.read(300, decode_content=True) or b"").decode(errors="replace")
+        except (OSError, ValueError, requests.RequestException, urllib3.exceptions.HTTPError):
             return ""
-        return f": {' '.join(text.split())[:120]}" if text.strip() else ""
+        if self._token and self._token[:8] in said:
+            return ""
+        return f": {' '.join(said.split())[:120]}" if said.strip() else ""
+
+
+class _NoJson(BadAnswer):
+    """Came whole, and will be no better a second time."""
 
 
 def make_api(
-    settings: JellyfinSettings, account: Account | None, token: str, device_id: str,
-    **limits: Any,
-) -> tuple[API, StrictHTTP]:  # fmt: skip
+    settings: JellyfinSettings, user_id: str, token: str, device: str, **limits: Any
+) -> tuple[API, StrictHTTP]:
     """Return the library's API over a strict HTTP, signed in by `token` ("" for nobody)."""
     client = JellyfinClient()
-    device = f"{device_id}-{account.user_id if account else 'shared'}"
     client.config.app(CLIENT, VERSION, CLIENT, device)
-    client.config.auth(
-        settings.url, account.user_id if account else None, token or None,
-        ssl=settings.verify_tls,
-    )  # fmt: skip
+    client.config.auth(settings.url, user_id or None, token or None, ssl=settings.verify_tls)
     client.http = StrictHTTP(client, settings, token, device, **limits)
-    return API(client.http), client.http
+    client.jellyfin = API(client.http)
+    return client.jellyfin, client.http
 
 
-def authorization(device_id: str, token: str) -> str:
+def device_of(device_id: str, user_name: str) -> str:
+    """Return the id of a user's device: the same for ever, or each sign-in leaves one behind."""
+    return hashlib.sha256(f"{device_id}\n{user_name.casefold()}".encode()).hexdigest()[:32]
+
+
+def authorization(device: str, token: str) -> str:
     """Return the header by which every version knows us; the server decodes the values."""
-    parts = {"Client": CLIENT, "Device": CLIENT, "DeviceId": device_id, "Version": VERSION}
+    parts = {"Client": CLIENT, "Device": CLIENT, "DeviceId": device, "Version": VERSION}
     if token:
         parts["Token"] = token
     values = ", ".join(f'{name}="{quote(value, safe="")}"' for name, value in parts.items())
