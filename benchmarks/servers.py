@@ -150,7 +150,7 @@ async def _measure_plex() -> Figure:
             took = time.perf_counter() - begin
             assert (await server.playlist(account, made)).item_ids == wanted
     fewest = 2 * changes + 1
-    name = f"Plex: reconcile {ENTRIES:,} entries, 1 % changed, {seconds(took)}; requests (fewest writes)"
+    name = f"Plex: reconcile {ENTRIES:,}, 1 % changed, {seconds(took)}; requests (fewest writes)"
     return told_figure(name, str(sent), str(fewest), sent / fewest)
 
 

@@ -22,10 +22,13 @@ async def test_a_token_never_follows_a_redirect() -> None:
     there, here = web.Application(), web.Application()
     there.router.add_get("/", elsewhere)
     here.router.add_get("/", redirect)
-    async with TestServer(there) as other, TestServer(here) as server:
-        async with aiohttp.ClientSession() as session:
-            with pytest.raises(ConnectorUnavailable, match="302"):
-                await open_stream(
-                    session, "Home", str(server.make_url("/")), headers={"X-Plex-Token": "t"}
-                )
+    async with (
+        TestServer(there) as other,
+        TestServer(here) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        with pytest.raises(ConnectorUnavailable, match="302"):
+            await open_stream(
+                session, "Home", str(server.make_url("/")), headers={"X-Plex-Token": "t"}
+            )
     assert heard == []
