@@ -2,14 +2,12 @@
 
 import asyncio
 import logging
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from jellyfin_apiclient_python import JellyfinClient
 
 from connectors.base import (
     BadAnswer,
@@ -285,41 +283,6 @@ async def test_an_interrupted_reading_goes_on_where_it_was(monkeypatch: pytest.M
             assert rest == ids[2:]
 
 
-# What the client library does as it comes, and ours does not
-
-
-def library_client(jellyfin: FakeJellyfin, account: Account) -> Any:
-    client = JellyfinClient()
-    client.config.app("A", "1", "A", "d")
-    client.config.auth(jellyfin.url, account.user_id, account.secrets["token"], ssl=True)
-    client.config.data["http.timeout"] = 1
-    client.logged_in = True
-    client.start()
-    return client
-
-
-async def test_the_library_repeats_a_failed_post_as_a_get_and_ours_does_not() -> None:
-    async with FakeJellyfin("10.11.11", checks=False) as jellyfin:
-        ids = furnish(jellyfin)
-        async with connected(jellyfin) as (server, account):
-            made = await server.create_playlist(
-                account, "A", "music", ids[:1], description="", is_public=False
-            )
-            client = library_client(jellyfin, account)
-            jellyfin.faults.add("POST", r"/Items$", Status(502), times=1)
-            path = f"Playlists/{made}/Items"
-            said = await asyncio.to_thread(
-                client.jellyfin._post, path, None, {"ids": ids[1], "userId": account.user_id}
-            )
-            client.stop()
-            assert said  # it reports success ...
-            assert jellyfin.playlist_items("A") == ids[:1]  # ... and nothing was done
-            jellyfin.faults.add("POST", r"/Items$", Status(502), times=1)
-            present = await server.playlist(account, made)
-            with pytest.raises(ConnectorUnavailable):
-                await server.set_entries(account, present, "music", ids[:2])
-
-
 async def test_a_500_is_an_error_and_not_an_empty_answer() -> None:
     async with FakeJellyfin("10.11.11") as jellyfin:
         ids = furnish(jellyfin)
@@ -338,16 +301,6 @@ async def test_a_401_to_a_delete_does_not_sign_anyone_out() -> None:
                 await server.delete_playlist(account, made)
             await server.check(account)
             assert await server.libraries()
-
-
-async def test_certificates_are_verified_unless_told_otherwise() -> None:
-    from connectors.jellyfin.http import make_api
-
-    plain = JellyfinSettings(kind="jellyfin", name="A", url="https://127.0.0.1:1")
-    lax = plain.model_copy(update={"verify_tls": False})
-    assert make_api(plain, "", "", "d")[1]._session.verify is True
-    assert make_api(lax, "", "", "d")[1]._session.verify is False
-    assert ssl.create_default_context().verify_mode is ssl.CERT_REQUIRED
 
 
 async def test_an_administrator_can_leave_a_mark() -> None:

@@ -1,6 +1,7 @@
 """A Jellyfin server as a source."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Self
 
@@ -40,6 +41,8 @@ __all__ = ["FIELDS", "PAGE", "JellyfinServer"]
 
 PAGE = 200
 """New items a request: people and media sources are looked up one by one on the server."""
+STREAMS = 16
+"""Media and pictures on their way at once."""
 OLDEST = (10, 9)
 DOUBLES = (12, 0)
 """The first version whose playlists may hold an item twice."""
@@ -79,9 +82,14 @@ class JellyfinServer:
         except BaseException:
             await self.__aexit__()
             raise
-        connector = aiohttp.TCPConnector(limit_per_host=4, ssl=self._settings.verify_tls)
-        self._session = aiohttp.ClientSession(connector=connector)
+        self._session = self._make_session(STREAMS)
         return self
+
+    def _make_session(self, limit: int) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=limit, limit_per_host=limit, ssl=self._settings.verify_tls
+        )
+        return aiohttp.ClientSession(connector=connector)
 
     async def __aexit__(self, *exception: object) -> None:
         self._calls.close()
@@ -190,11 +198,17 @@ class JellyfinServer:
         """Make an item a favourite, or not."""
         return await plays.set_favourite(self._calls, account, item_id, is_favourite)
 
-    def watch(self, accounts: Sequence[Account]) -> AsyncGenerator[LiveEvent, None]:
+    async def watch(self, accounts: Sequence[Account]) -> AsyncGenerator[LiveEvent, None]:
         """Yield live events of all accounts; each has a connection of its own."""
         if not accounts:
             raise Refused(f"Nobody has signed in at {self._settings.name}.")
-        return listen(self._open_session(), self._calls, accounts, self._pace)
+        # Apart from the session for media: sockets stay open, and would leave it no connection.
+        async with (
+            self._make_session(0) as session,
+            aclosing(listen(session, self._calls, accounts, self._pace)) as events,
+        ):
+            async for event in events:
+                yield event
 
     # Playlists
 
@@ -246,12 +260,9 @@ class JellyfinServer:
     async def _open(self, item_id: str, what: str, **how: Any) -> ServerStream:
         path = f"Items/{checked(plain_id(item_id) or item_id, self._settings.name)}/{what}"
         reader, _ = self._calls.reader()
-        return await open_stream(
-            self._open_session(), self._settings.name, f"{self._settings.url}/{path}",
-            headers=self._calls.header(reader), **how,
-        )  # fmt: skip
-
-    def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             raise ConnectorUnavailable(f"{self._settings.name} is not open.")
-        return self._session
+        return await open_stream(
+            self._session, self._settings.name, f"{self._settings.url}/{path}",
+            headers=self._calls.header(reader), **how,
+        )  # fmt: skip
