@@ -52,6 +52,8 @@ class Listener:
     answers: list[bytes]
     pause: float = 0
     """Seconds between two bytes."""
+    at_once: int = 0
+    """Bytes that come before that."""
     url: str = ""
     heads: list[str] = field(default_factory=list)
     tasks: list[Any] = field(default_factory=list)
@@ -66,10 +68,10 @@ class Listener:
             try:
                 self.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
                 said = self.answers[min(len(self.heads), len(self.answers)) - 1]
-                for n in range(len(said)) if self.pause else ():
+                writer.write(said[: self.at_once] if self.pause else said)
+                for n in range(self.at_once, len(said)) if self.pause else ():
                     writer.write(said[n : n + 1])
                     await asyncio.sleep(self.pause)
-                writer.write(b"" if self.pause else said)
                 await writer.drain()
             finally:
                 writer.close()
@@ -78,9 +80,9 @@ class Listener:
 
 @contextlib.asynccontextmanager
 async def listening(
-    *answers: bytes, pause: float = 0, tls: ssl.SSLContext | None = None
+    *answers: bytes, pause: float = 0, at_once: int = 0, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Listener]:
-    listener = Listener(list(answers), pause)
+    listener = Listener(list(answers), pause, at_once)
     server = await asyncio.start_server(listener.serve, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     listener.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
@@ -301,11 +303,12 @@ async def test_an_answer_without_end_is_not_read_to_its_end(
 
 
 @pytest.mark.parametrize("verb", ["_get", "_post"])
-async def test_one_byte_now_and_then_does_not_hold_us(verb: str) -> None:
-    async with listening(OK, pause=0.05) as listener:  # the head alone would take 8 s
+@pytest.mark.parametrize("at_once", [0, 20, len(OK) - 15], ids=["all", "head", "body"])
+async def test_one_byte_now_and_then_does_not_hold_us(verb: str, at_once: int) -> None:
+    async with listening(OK, pause=0.05, at_once=at_once) as listener:
         began = time.monotonic()
         with pytest.raises(ConnectorUnavailable, match="does not answer in time"):
-            await call(listener, verb, "Items", longest=0.2)
+            await call(listener, verb, "Items", longest=0.15)
         assert time.monotonic() - began < 1.5
 
 

@@ -49,6 +49,8 @@ for _name in ("Jellyfin", "JELLYFIN"):  # importing the library lets it print wh
     _log.handlers = [logging.NullHandler()]
     _log.setLevel(logging.WARNING)
     _log.propagate = False
+# Its debug lines hold whole addresses, and that of a Quick Connect holds what will be a sign-in.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
 class ServerFailed(ConnectorUnavailable):
@@ -113,23 +115,32 @@ class StrictHTTP:
         return not self._closed.wait(max(pause, asked or 0))
 
     def _exchange(self, method: str, data: dict[str, Any]) -> bytes:
-        connect, read = self._timeout
+        body, problem = b"", None
         with told_apart(self._name, self._url), self._exchanges.within(self._longest) as exchange:
             try:
-                answer = self._session.request(
-                    method, f"{self._url}/{data['handler']}",
-                    params=list(_pairs(data.get("params") or {})), json=data.get("json"),
-                    data=data.get("data"), headers=self._headers | dict(data.get("headers") or {}),
-                    timeout=(connect, read if method in READING else self._longest),
-                    stream=True, allow_redirects=False,
-                )  # fmt: skip
-                with answer:
-                    self._check(method, answer)
-                    return read_bounded(answer, self._name, self._longest)
-            except (requests.RequestException, urllib3.exceptions.HTTPError, BadAnswer, OSError):
-                if exchange.is_cut:
-                    raise ConnectorUnavailable(f"{self._name} does not answer in time.") from None
-                raise
+                body = self._fetch(method, data)
+            except (
+                requests.RequestException, urllib3.exceptions.HTTPError, OSError, BadAnswer,
+            ) as error:  # fmt: skip
+                problem = error
+            if exchange.is_cut:  # then even what looks like a short answer is none
+                raise ConnectorUnavailable(f"{self._name} does not answer in time.") from None
+            if problem is not None:
+                raise problem
+        return body
+
+    def _fetch(self, method: str, data: dict[str, Any]) -> bytes:
+        connect, read = self._timeout
+        answer = self._session.request(
+            method, f"{self._url}/{data['handler']}",
+            params=list(_pairs(data.get("params") or {})), json=data.get("json"),
+            data=data.get("data"), headers=self._headers | dict(data.get("headers") or {}),
+            timeout=(connect, read if method in READING else self._longest), stream=True,
+            allow_redirects=False,
+        )  # fmt: skip
+        with answer:
+            self._check(method, answer)
+            return read_bounded(answer, self._name, self._longest)
 
     def _decoded(self, body: bytes) -> Any:
         if not body:

@@ -55,7 +55,7 @@ class QuickConnect:
     async def begin(self) -> None:
         """Ask for a code. Raises Refused where there are none."""
         asker = _on(self._device)
-        if await self._calls.read(asker, "QuickConnect/Enabled", bool) is not True:
+        if not await self._calls.read(asker, "QuickConnect/Enabled", lambda said: said is True):
             raise Refused(f"{self._calls.name} has Quick Connect switched off: use --password.")
         begun = await self._calls.post(asker, "QuickConnect/Initiate", parse=mapping)
         self.code, self._secret = text(begun.get("Code")), text(begun.get("Secret"))
