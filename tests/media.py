@@ -251,6 +251,7 @@ def make_video(
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1  # with more, two encodings of the same pictures may differ
         audio = _add_audio(container, audio_codec) if sound else None
         if audio and language:
             audio.metadata["language"] = language
