@@ -71,6 +71,16 @@ async def test_only_the_libraries_of_the_settings_are_taken() -> None:
             assert [library.name for library in await server.libraries()] == ["Old music"]
 
 
+async def test_a_key_that_is_not_taken_is_named() -> None:
+    async with FakeJellyfin() as jellyfin:
+        furnish(jellyfin)
+        settings = settings_of(jellyfin, api_key="made-up")
+        async with JellyfinServer(settings, [], "device", **QUICK) as server:
+            with pytest.raises(SignInRefused, match="Home does not take the api_key") as problem:
+                await server.libraries()
+    assert "made-up" not in str(problem.value)
+
+
 async def test_a_user_reads_what_that_user_may_see() -> None:
     async with FakeJellyfin() as jellyfin:
         ids = furnish(jellyfin)

@@ -106,7 +106,12 @@ class Calls:
         self, account: Account | None, verb: str, path: str, parse: Callable[[Any], T],
         **body: Any,
     ) -> T:  # fmt: skip
-        said = getattr(self._api(account), verb)(path, **body)
+        try:
+            said = getattr(self._api(account), verb)(path, **body)
+        except SignInRefused:
+            if account is None:
+                raise SignInRefused(f"{self.name} does not take the api_key (any more).") from None
+            raise
         try:
             return parse(said)
         except Misshapen:
