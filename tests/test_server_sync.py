@@ -1,6 +1,7 @@
 """Libraries, plays and ratings of servers, through the steps as the daemon runs them."""
 
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -230,3 +231,25 @@ async def test_what_a_wrong_password_says(household: Household, tmp_path: Path) 
             with pytest.raises(StepIncomplete, match="connect 'Home'"):
                 await run_step(services, "sync")
             assert now() - timedelta(minutes=5) < now()
+
+
+async def test_what_a_library_counts_and_never_lists_costs_nothing_each_time(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from connectors.jellyfin import JellyfinServer
+
+    honest = JellyfinServer.libraries
+
+    async def one_more(server: JellyfinServer) -> Any:
+        return [replace(found, count=(found.count or 0) + 1) for found in await honest(server)]
+
+    monkeypatch.setattr(JellyfinServer, "libraries", one_more)
+    async with FakeJellyfin() as jellyfin:
+        ids = furnish(jellyfin)
+        async with living_with(household, jellyfin) as services:
+            await run_step(services, "sync")
+            jellyfin.requests.clear()
+            assert await run_step(services, "sync") == "nothing new"
+            assert len(jellyfin.requests) <= 12
+            jellyfin.remove_item(ids[0])
+            assert await run_step(services, "sync") == "1 gone"

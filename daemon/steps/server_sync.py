@@ -77,7 +77,8 @@ class ServerSync:
         read_at = _moment(mark.get("read_at"))
         is_due = read_at is None or began - read_at > WHOLE_EVERY
         known = await self._count(library)
-        count_fits = library.count is None or library.count == known
+        surplus = mark.get("surplus", 0)
+        count_fits = library.count is None or library.count == known + surplus
         if not is_due and library.stamp and library.stamp == mark.get("stamp") and count_fits:
             return ""
         changes: list[ServerItem] | None = None
@@ -87,7 +88,7 @@ class ServerSync:
         if changes is not None:
             new = await self._count_unknown(library, changes)
             sweep = None
-            if library.count is not None and known + new != library.count:
+            if library.count is not None and known + new + surplus != library.count:
                 sweep = await self._sweep_ids(server, library)
             await self._settle(library, changes, sweep)
         else:
@@ -97,9 +98,12 @@ class ServerSync:
         if sweep is not None:
             problem = await self._mark_gone(server, library, sweep)
         if not problem:
+            known = await self._count(library)
             marks[library.id] = {
                 "name": library.name, "stamp": library.stamp, "changed_at": began.isoformat(),
                 "read_at": (read_at or began).isoformat(),
+                # what it counts and does not list, such as episodes that are only announced
+                "surplus": (library.count or 0) - known if library.count is not None else 0,
             }  # fmt: skip
             self._run.checkpoint.pop(self._place(library), None)
             await self._save_details()
