@@ -1,9 +1,11 @@
 """What the parts of the daemon are handed instead of looking for it."""
 
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from daemon.chosen_models import choose_models
 from daemon.events import Events
 from daemon.servers import Servers
 from daemon.settings import Settings
@@ -12,6 +14,7 @@ from daemon.store.journal import JOURNAL_NAME, Journal
 from daemon.vectors.index import VectorIndex
 from daemon.vectors.predictions import Predictions
 from daemon.vectors.search import Search
+from daemon.workers.board import ModelBoard
 from daemon.workers.worker import Workers
 
 
@@ -28,6 +31,7 @@ class Services:
     search: Search
     events: Events
     servers: Servers
+    board: ModelBoard
 
 
 @asynccontextmanager
@@ -37,10 +41,13 @@ async def open_services(settings: Settings, *, owns_cache: bool = True) -> Async
     `owns_cache`: whether this process may write the vector cache; a verb beside a running daemon
     may not.
     """
+    if owns_cache:  # what a killed run left behind
+        shutil.rmtree(settings.data_dir / "scratch", ignore_errors=True)
     workers = Workers(
         processes=settings.workers,
         vectors={"directory": str(settings.data_dir / "vectors"), "writable": owns_cache},
-        text_model={"model": settings.models.text, "device": settings.models.device},
+        models=choose_models(settings),
+        scratch=settings.data_dir / "scratch",
     )
     servers = Servers(settings)
     try:
@@ -56,9 +63,10 @@ async def open_services(settings: Settings, *, owns_cache: bool = True) -> Async
                     workers=workers,
                     index=index,
                     predictions=predictions,
-                    search=Search(database, index, workers.text),
+                    search=Search(database, index, workers.queries),
                     events=events,
                     servers=servers,
+                    board=ModelBoard(workers),
                 )
             finally:
                 await predictions.close()

@@ -4,6 +4,7 @@ Models that come inside a package of the installation have no repository; the ot
 into the model store by `models fetch`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -119,3 +120,64 @@ FULL: dict[Role, tuple[str, ...]] = {
     "images": ("siglip2-base", "efficientnet-lite0"), "omni": ("gemma-4-e2b",),
 }  # fmt: skip
 SETS = {"lite": LITE, "full": FULL}
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What a family of models looks at and listens to, by kind of item; see connectors' `View`."""
+
+    views: Mapping[str, tuple[Mapping[str, float], ...]]
+    says: bool = False
+    """Whether it makes words."""
+    batch: int = 8
+    """Items that are handed over at once."""
+
+
+_HEARD_48K = {"music": ({"rate": 48_000, "seconds": 10},)}
+_SEEN = {"images": ({"size": 448},), "videos": ({"size": 448},)}
+_WHOLE = {
+    "music": ({"rate": 16_000, "seconds": 30},),
+    "images": ({"size": 896},),
+    "videos": ({"size": 448}, {"rate": 16_000, "seconds": 30}),
+    "text": (),
+}
+
+FAMILIES = {
+    "sentence": Family({}),
+    "nano_e5": Family({}),
+    "musicnn": Family({"music": ({"rate": 16_000, "seconds": 3},)}, says=True),
+    "clap": Family(_HEARD_48K, says=True),
+    "laion_clap": Family(_HEARD_48K),
+    "efficientnet": Family(_SEEN, says=True, batch=16),
+    "siglip": Family(_SEEN, says=True, batch=16),
+    "omni": Family(_WHOLE, says=True, batch=4),
+    "minicpm": Family(_WHOLE, says=True, batch=2),
+    "universal": Family(_WHOLE, batch=4),
+}
+
+DEFAULT_FAMILY: dict[Role, str] = {
+    "text": "sentence", "audio": "clap", "images": "siglip", "omni": "omni",
+    "universal": "universal",
+}  # fmt: skip
+"""Of a model that is named by its repository or its folder."""
+
+
+def find_card(role: Role, name: str) -> ModelCard:
+    """Return the card of a known model, of a repository OWNER/NAME, or of a folder.
+
+    Raises ValueError, which names what is known.
+    """
+    known = BY_NAME.get("minilm" if name == "lite" else name)
+    if known and known.role == role:
+        return known
+    if name.startswith("/"):
+        return ModelCard(name, role, DEFAULT_FAMILY[role], "unknown")
+    if name.count("/") == 1 and all(name.split("/")):
+        return ModelCard(
+            name.replace("/", "--"), role, DEFAULT_FAMILY[role], "unknown", repository=name,
+            vram_gigabytes=1.0,
+        )  # fmt: skip
+    names = ", ".join(card.name for card in CARDS if card.role == role)
+    raise ValueError(
+        f"{name} is no {role} model; it can be {names}, OWNER/NAME of the hub, or a folder"
+    )

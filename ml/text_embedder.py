@@ -1,13 +1,13 @@
-"""Sentence vectors by a transformer in a local folder; torch lives here and in ml.text_worker.
+"""Sentence vectors by a transformer in a local folder.
 
 The folder is one of sentence-transformers or plain Hugging Face: `config.json`, a fast tokenizer,
 weights in safetensors. What of sentence-transformers' own files matters is read here: the longest
-input, the pooling, and the prompts that some models want before queries and documents.
+input, the pooling, and the prompts that some models want before queries and documents. Adapters
+for queries and passages, as jina-embeddings-v3 has them, are used where they lie in the folder.
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,11 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModel, AutoTokenizer
+
+from ml.devices import choose_device, floats_for, is_out_of_memory, use_all_cores
+from ml.installed import file_hash
+from ml.perceiving import ModelUnusable, OutOfMemory
+from ml.ready import transformers
 
 MOST_CHUNKS = 24
 FIRST_CHUNKS = 8
@@ -27,14 +31,12 @@ MOST_CHARACTERS = 1_000_000
 LONGEST_CHUNK = 400
 """Tokens, also for models that could take more: a chunk should be about one thing."""
 BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}
-SPARE_MEMORY = 512 << 20
-"""Bytes of VRAM that a batch may need beside the weights."""
+ADAPTERS = ("retrieval_query", "retrieval_passage")
+"""Folders of the adapters for queries and for texts, as jina-embeddings-v3-hf names them."""
+MANIFEST = "anagnorisis-model.json"
+"""What the model store knows of a folder; see `ml.model_store`."""
 
 LOAD_ERRORS = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)
-
-
-class ModelUnusable(Exception):
-    """The model's files are missing, damaged or of an unknown make; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,34 +49,49 @@ class Recipe:
     """Tokens, the special ones included."""
     query_prompt: str = ""
     text_prompt: str = ""
+    has_adapters: bool = False
 
 
 class TextEmbedder:
-    """A loaded model. Raises ModelUnusable where it cannot be loaded."""
+    """A loaded model. Raises ModelUnusable where it cannot be loaded.
 
-    def __init__(self, folder: Path, name: str, *, device: str = "auto") -> None:
+    `dimensions` cuts the vectors of a model that was trained for it (Matryoshka).
+    """
+
+    def __init__(
+        self, folder: Path, name: str, *, device: str = "auto", dimensions: int | None = None
+    ) -> None:
         recipe = read_recipe(folder)
         self._recipe = recipe
-        self.space = f"{name}:{recipe.pooling}-{recipe.longest}"
         self.device, self.reason = choose_device(device, weights_size(folder))
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        use_all_cores()
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(
+            self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False, use_fast=True
             )
-            model = AutoModel.from_pretrained(
+            model = transformers.AutoModel.from_pretrained(
                 folder,
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
-                dtype=torch.float16 if self.device == "cuda" else torch.float32,
+                dtype=floats_for(self.device, weights_size(folder)),
             )
+            if recipe.has_adapters:
+                for adapter in ADAPTERS:
+                    model.load_adapter(
+                        str(folder), adapter_name=adapter, adapter_kwargs={"subfolder": adapter}
+                    )
         except LOAD_ERRORS as error:
             raise ModelUnusable(f"The text model in {folder} cannot be loaded: {error}") from error
         if not self._tokenizer.is_fast:
             raise ModelUnusable(f"The text model in {folder} has no tokenizer.json.")
         self._model: Any = model.eval().to(self.device)
-        self.dimensions: int = model.config.hidden_size
+        whole: int = model.config.hidden_size
+        if dimensions is not None and not 0 < dimensions <= whole:
+            raise ModelUnusable(f"{name} has {whole} dimensions; `dimensions` says {dimensions}.")
+        self.dimensions = dimensions or whole
+        cut = f"-d{self.dimensions}" if self.dimensions < whole else ""
+        self.space = f"{name}:{recipe.pooling}-{recipe.longest}{cut}"
 
     def chunk(self, text: str) -> list[str]:
         """Cut a text into overlapping pieces of the original that the model can take whole.
@@ -95,14 +112,20 @@ class TextEmbedder:
         return [piece.strip() for piece in pieces if piece.strip()]
 
     def embed(self, chunks: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return unit vectors (N, D), in the order of the chunks."""
+        """Return unit vectors (N, D), in the order of the chunks. Raises OutOfMemory."""
+        self._use_adapter(ADAPTERS[1])
         return self._embed([self._recipe.text_prompt + chunk for chunk in chunks])
 
     def embed_query(self, text: str) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return the unit vector (D,) of what somebody searches for."""
+        self._use_adapter(ADAPTERS[0])
         vector: np.ndarray[Any, np.dtype[np.float32]]
         (vector,) = self._embed([self._recipe.query_prompt + text[:MOST_CHARACTERS]])
         return vector
+
+    def _use_adapter(self, name: str) -> None:
+        if self._recipe.has_adapters:
+            self._model.set_adapter(name)
 
     def _embed(self, texts: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
         vectors = np.empty((len(texts), self.dimensions), np.float32)
@@ -114,7 +137,12 @@ class TextEmbedder:
         lengths = [len(ids) for ids in encoding["input_ids"]]
         for batch in length_batches(lengths, BATCH_TOKENS[self.device]):
             rows = {name: [encoding[name][place] for place in batch] for name in encoding}
-            vectors[batch] = self._forward(rows)
+            try:
+                vectors[batch] = self._forward(rows)
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise OutOfMemory(f"{len(batch)} chunks do not fit") from error
+                raise
         if not np.isfinite(vectors).all():
             raise ModelUnusable(f"The text model {self.space} gave numbers that are not finite.")
         return vectors
@@ -124,6 +152,7 @@ class TextEmbedder:
         inputs = self._tokenizer.pad(rows, padding=True, return_tensors="pt").to(self.device)
         states = self._model(**inputs).last_hidden_state.float()  # (B, T, D)
         pooled = pool(states, inputs["attention_mask"], self._recipe.pooling)
+        pooled = pooled[:, : self.dimensions]
         vectors: np.ndarray[Any, np.dtype[np.float32]]
         vectors = torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy()
         return vectors
@@ -167,40 +196,21 @@ def length_batches(lengths: Sequence[int], most_tokens: int) -> Iterator[list[in
     yield batch
 
 
-def choose_device(wanted: str, size: int) -> tuple[str, str]:
-    """Return `cpu` or `cuda`, and why; `size` is that of the weights in bytes."""
-    if wanted == "cpu":
-        return "cpu", "the settings say so"
-    if not torch.cuda.is_available():
-        if wanted == "cuda":
-            raise ModelUnusable("The settings ask for CUDA, but torch finds no GPU; use auto.")
-        return "cpu", "torch finds no CUDA device"
-    free, total = torch.cuda.mem_get_info()
-    if free < size + SPARE_MEMORY:
-        reason = f"only {free >> 20} of {total >> 20} MiB of VRAM are free"
-        if wanted == "cuda":
-            raise ModelUnusable(f"The settings ask for CUDA, but {reason}.")
-        return "cpu", reason
-    return "cuda", f"{torch.cuda.get_device_name()} has {free >> 20} MiB of VRAM free"
-
-
 def weights_size(folder: Path) -> int:
     """Return the bytes of all weights."""
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
 def weights_hash(folder: Path) -> str:
-    """Return the SHA-256 of the configuration and the weights of a folder."""
+    """Return a hash of the configuration and the weights of a folder.
+
+    What the model store verified when it fetched them is taken from its manifest.
+    """
+    known = _read_json(folder / MANIFEST, {}).get("files", {})
     total = hashlib.sha256()
     for path in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
-        total.update(file_hash(path).encode())
+        total.update((known.get(path.name, {}).get("sha256") or file_hash(path)).encode())
     return total.hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -219,6 +229,7 @@ def read_recipe(folder: Path) -> Recipe:
         longest=_longest_input(folder),
         query_prompt=prompts.get("query") or "",
         text_prompt=prompts.get("document") or prompts.get("passage") or "",
+        has_adapters=all((folder / name / "adapter_config.json").is_file() for name in ADAPTERS),
     )
 
 

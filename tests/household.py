@@ -13,13 +13,17 @@ from connectors.base import Kind
 from connectors.folder.settings import FolderSettings
 from daemon.opening import opened
 from daemon.services import Services
-from daemon.settings import Settings
+from daemon.settings import ModelSettings, Settings
 from daemon.steps import STEPS
 from daemon.steps.step import StepRun
 from daemon.store.models import Item, Location, Rating, Source
 from daemon.store.places import absolute, find_item_at
 from daemon.store.profiles import default_profile
 from daemon.store.ratings import rate
+
+NO_PERCEIVERS = ModelSettings(audio=(), images=())
+"""Each process of a model takes seconds to start; tests of them ask for them."""
+LITE = ModelSettings()
 
 
 class Household:
@@ -47,7 +51,7 @@ class Household:
             FolderSettings(name=folder.parent.name, media=folder.parent.name, path=folder)
             for folder in sorted((self.home / "media").glob("*/Main"))
         )
-        more = {"workers": 1} | self._settings
+        more: dict[str, Any] = {"workers": 1, "models": NO_PERCEIVERS} | self._settings
         sources += tuple(more.pop("servers", ()))
         return Settings(data_dir=self.data_dir, sources=sources, **more)
 

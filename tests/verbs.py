@@ -18,6 +18,12 @@ from tests.household import Household
 ROOT = Path(__file__).resolve().parents[1]
 
 
+WITHOUT_PERCEIVERS = {
+    "ANAGNORISIS_MODELS__AUDIO": "none",
+    "ANAGNORISIS_MODELS__IMAGES": "none",
+}
+
+
 def type_verb(household: Household, *words: str | Path) -> tuple[int, str]:
     """Carry out a verb in this process; return its exit status and what it told."""
     status, told, _ = _type(household, words)
@@ -40,6 +46,8 @@ def _type(household: Household, words: Sequence[str | Path]) -> tuple[int, str, 
         redirect_stdout(answer),
     ):
         patch.setenv("ANAGNORISIS_MEDIA", str(household.home / "media"))
+        for name, value in WITHOUT_PERCEIVERS.items():
+            patch.setenv(name, value)
         try:
             status = main(["--data-dir", str(household.data_dir), *map(str, words)])
         except SystemExit as end:  # argparse refused
@@ -56,7 +64,7 @@ def environment(household: Household, *, models: bool = False, **variables: str)
     for module in ("torch", "transformers"):
         (poison / module).mkdir(parents=True, exist_ok=True)
         (poison / module / "__init__.py").write_text(f"raise SystemExit('{module} was imported')")
-    return os.environ | {
+    return os.environ | WITHOUT_PERCEIVERS | {
         "ANAGNORISIS_MEDIA": str(household.home / "media"),
         "ANAGNORISIS_DATA_DIR": str(household.data_dir),
         "PYTHONPATH": str(ROOT) if models else f"{poison}{os.pathsep}{ROOT}",

@@ -47,10 +47,7 @@ async def metrics(request: web.Request) -> web.Response:
         ratings = await session.scalar(select(func.count()).select_from(Rating))
     Gauge("anagnorisis_ratings", "Ratings", registry=counts).set(ratings or 0)
     workers = services.workers
-    states = [
-        (worker.name, int(worker.process_id is not None))
-        for worker in (*workers.files.workers, workers.pages, workers.text, workers.vectors)
-    ]
+    states = [(worker.name, int(worker.process_id is not None)) for worker in workers.all]
     _gauge(counts, "worker_running", "Whether the worker process runs", "worker", states)
     body = generate_latest(counts) + generate_latest(request.app[REGISTRY])
     return web.Response(body=body, content_type="text/plain", charset="utf-8")

@@ -11,6 +11,7 @@ from typing import Any
 
 from connectors.base import Kind, UnreadableFile
 from connectors.folder.bounds import clip
+from connectors.folder.excerpts import View, make_excerpts
 from connectors.folder.reading import StillGrowing, read_file
 from connectors.folder.scan import Found, Row, Scan
 from connectors.folder.texts import read_text
@@ -70,6 +71,13 @@ class FolderWorker:
         """Return the text of a text item, at most 65,536 characters. Raises UnreadableFile."""
         with _reasons():
             return read_text(b"%b/%b" % (root, path))
+
+    def make_excerpts(
+        self, root: bytes, path: bytes, media: Kind, views: list[View], folder: str
+    ) -> list[dict[str, Any]]:
+        """Decode what models look at and listen to; see `connectors.folder.excerpts`."""
+        with _reasons():
+            return make_excerpts(b"%b/%b" % (root, path), media, views, folder)
 
     def make_thumbnail(self, root: bytes, path: bytes, media: Kind, size: int, target: str) -> bool:
         """Write a WebP for a page; False where there is nothing to show. Raises UnreadableFile."""

@@ -78,6 +78,7 @@ def new_item_values(item_id: int, kind: Kind, metadata: Metadata) -> dict[str, A
     return {
         "id": item_id, "kind": kind, **_shown(metadata, kind), "facts": facts, "own_facts": {},
         "own_hash": "", "sidecar": "", "input_hash": _hash("", facts),
+        "media_hash": f"server {item_id}",
     }  # fmt: skip
 
 

@@ -145,7 +145,7 @@ def _item_values(facts: FileFacts, kind: Kind) -> dict[str, Any]:
         "title": metadata.title, "artist": shown_artist(metadata, kind), "album": metadata.album,
         "year": metadata.year, "duration": metadata.duration, "facts": words,
         "sidecar": facts.sidecar, "input_hash": _input_hash(facts, words), "own_facts": None,
-        "own_hash": None,
+        "own_hash": None, "media_hash": facts.content_hash or facts.soft_hash,
     }  # fmt: skip
 
 

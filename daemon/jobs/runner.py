@@ -135,6 +135,7 @@ class Runner:
             checkpoint=dict(run.checkpoint),
             deadline=self._deadline(run),
             on_progress=on_progress,
+            origin=run.origin,
         )
 
     def _deadline(self, run: JobRun) -> datetime | None:

@@ -1,19 +1,17 @@
-"""Say in words what every item is: from its tags, its sidecar, and, of texts, the text itself."""
+"""Say in words what every item is: from its tags, its sidecar and text, and by models."""
 
 import asyncio
-import hashlib
 import logging
 import os
 import posixpath
 import re
 from collections.abc import Sequence
 
-from sqlalchemy import update
-
 from connectors.base import Metadata
 from daemon.services import Services
-from daemon.steps.step import Step, StepRun
-from daemon.store.descriptions import compose, index_words, save_parts
+from daemon.steps.perceive import perceive
+from daemon.steps.step import Step, StepIncomplete, StepRun
+from daemon.store.descriptions import renew, save_parts
 from daemon.store.models import Item, now
 from daemon.store.places import file_places
 from daemon.store.work import count_due, find_due, mark_done, mark_failed
@@ -27,7 +25,18 @@ TEXT_TIMEOUT = 120.0
 
 
 async def describe(run: StepRun) -> str:
-    """Describe what is new or has changed."""
+    """Say in words what is new or has changed; then let the models look and listen."""
+    lines = [await _describe_files(run)]
+    perceived = await perceive(run)
+    if perceived.summary:
+        lines.append(perceived.summary)
+    summary = "; ".join(lines)
+    if perceived.problems:
+        raise StepIncomplete(summary, "; ".join(perceived.problems))
+    return summary
+
+
+async def _describe_files(run: StepRun) -> str:
     services = run.services
     started = now()
     async with services.database.read() as session:
@@ -77,11 +86,7 @@ async def _describe_batch(
             [item.id for item in items],
             [(i, producer, t) for i, made in parts.items() for producer, t in made.items()],
         )
-        await session.execute(
-            update(Item),
-            [{"id": i, "description_hash": hash_text(compose(made))} for i, made in parts.items()],
-        )
-        await index_words(session, [_words(item, parts[item.id]) for item in items])
+        await renew(session, items)
         well = {item.id: item.input_hash for item in items if item.id not in errors}
         if well:
             await mark_done(session, WORKER, well)
@@ -127,11 +132,6 @@ def describe_metadata(metadata: Metadata, title: str, paths: Sequence[bytes]) ->
     return "\n".join(line for line in lines if line)
 
 
-def hash_text(text: str) -> str:
-    """Return the key under which a text's vector is stored."""
-    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
-
-
 def _sentence(title: str, word: str, names: Sequence[str]) -> str:
     return f"{title} {word} {', '.join(names)}" if names else title
 
@@ -144,11 +144,6 @@ def _path_words(path: bytes) -> list[str]:
     """Return the folders' names as words; people sort by folders."""
     folders = os.fsencode(posixpath.dirname(path)).decode(errors="replace").split("/")
     return [re.sub(r"[\W_]+", " ", folder).strip() for folder in folders if folder.strip()]
-
-
-def _words(item: Item, parts: dict[str, str]) -> tuple[int, str, str, str]:
-    names = f"{item.artist} {item.album}".strip()
-    return item.id, item.title, names, compose(parts)
 
 
 STEP = Step("describe", "Describe in words", "gpu", describe)

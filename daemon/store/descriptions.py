@@ -3,38 +3,96 @@
 The same text is embedded, searched and trained on; it never contains a rating.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import delete, text
+from sqlalchemy import delete, or_, select, text, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from daemon.store.models import Description
+from daemon.store.models import Description, Item
 
-PRODUCERS = ("sidecar", "tags", "server", "text")
-"""In the order in which the parts are put together: what a person wrote comes first."""
+PRODUCERS = ("sidecar", "omni", "tags", "server", "heard", "seen", "text")
+"""In the order in which the parts are put together: what a person wrote comes first. Those of
+models have the model's name behind a colon: `omni:gemma-4-e2b`."""
+
+OF_FILES = ("sidecar", "tags", "server", "text")
+"""What is read and not perceived."""
 
 MAXIMUM_LENGTH = 96_000
 """Characters of a composed description; bounds what is embedded and indexed of one item."""
 
+PAGE = 500
+
+
+def order_of(producer: str) -> int:
+    """Return the place of a producer among the others."""
+    return PRODUCERS.index(producer.partition(":")[0])
+
 
 def compose(parts: Mapping[str, str]) -> str:
     """Return the full description made of the parts that there are."""
-    texts = [parts[producer].strip() for producer in PRODUCERS if parts.get(producer, "").strip()]
+    ordered = sorted(parts, key=lambda producer: (order_of(producer), producer))
+    texts = [parts[producer].strip() for producer in ordered if parts[producer].strip()]
     return "\n\n".join(texts)[:MAXIMUM_LENGTH]
 
 
+def hash_text(words: str) -> str:
+    """Return the key under which a text's vector is stored."""
+    return hashlib.blake2b(words.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
 async def save_parts(
-    session: AsyncSession, item_ids: Sequence[int], parts: Sequence[tuple[int, str, str]]
+    session: AsyncSession,
+    item_ids: Sequence[int],
+    parts: Sequence[tuple[int, str, str]],
+    producers: Collection[str] = OF_FILES,
 ) -> None:
-    """Replace all descriptions of the items with (item id, producer, text)."""
-    await session.execute(delete(Description).where(Description.item_id.in_(item_ids)))
+    """Replace what `producers` said of the items by (item id, producer, text).
+
+    A producer "omni:*" stands for all models of that sort.
+    """
+    exact = [producer for producer in producers if not producer.endswith("*")]
+    patterns = [producer[:-1] for producer in producers if producer.endswith("*")]
+    said = or_(
+        Description.producer.in_(exact),
+        *(Description.producer.startswith(pattern, autoescape=True) for pattern in patterns),
+    )
+    await session.execute(delete(Description).where(Description.item_id.in_(item_ids), said))
     rows = [{"item_id": i, "producer": producer, "text": t} for i, producer, t in parts if t]
     if rows:
         await session.execute(insert(Description), rows)
 
 
-async def index_words(session: AsyncSession, rows: Sequence[tuple[int, str, str, str]]) -> None:
+async def find_parts(session: AsyncSession, item_ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """Return what each producer says of the items."""
+    parts: dict[int, dict[str, str]] = {item_id: {} for item_id in item_ids}
+    for start in range(0, len(item_ids), PAGE):
+        rows = await session.execute(
+            select(Description.item_id, Description.producer, Description.text).where(
+                Description.item_id.in_(item_ids[start : start + PAGE])
+            )
+        )
+        for row in rows:
+            parts[row.item_id][row.producer] = row.text
+    return parts
+
+
+async def renew(session: AsyncSession, items: Sequence[Item]) -> None:
+    """Make the composed descriptions those of the present parts, and findable by words."""
+    parts = await find_parts(session, [item.id for item in items])
+    texts = {item.id: compose(parts[item.id]) for item in items}
+    await session.execute(
+        update(Item),
+        [{"id": item_id, "description_hash": hash_text(t)} for item_id, t in texts.items()],
+    )
+    await _index_words(
+        session,
+        [(i.id, i.title, f"{i.artist} {i.album}".strip(), texts[i.id]) for i in items],
+    )
+
+
+async def _index_words(session: AsyncSession, rows: Sequence[tuple[int, str, str, str]]) -> None:
     """Make (item id, title, names, body) findable by words."""
     await session.execute(
         text("DELETE FROM item_text WHERE rowid = :id"), [{"id": row[0]} for row in rows]

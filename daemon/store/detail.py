@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from daemon.store.browse import Card, find_cards
-from daemon.store.descriptions import PRODUCERS
+from daemon.store.descriptions import order_of
 from daemon.store.models import (
     Description,
     Item,
@@ -103,9 +103,8 @@ async def _descriptions(session: AsyncSession, item_id: int) -> list[tuple[str, 
     rows = await session.execute(
         select(Description.producer, Description.text).where(Description.item_id == item_id)
     )
-    order = {producer: n for n, producer in enumerate(PRODUCERS)}
     parts = [(row.producer, row.text) for row in rows]
-    return sorted(parts, key=lambda part: (order.get(part[0], len(order)), part[0]))
+    return sorted(parts, key=lambda part: (order_of(part[0]), part[0]))
 
 
 async def _places(session: AsyncSession, item_id: int) -> list[Place]:

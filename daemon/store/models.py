@@ -139,6 +139,8 @@ class Item(Base):
     """The `input_hash` that goes with `own_facts`."""
     input_hash: Mapped[str] = mapped_column(default="")
     """Changes when the file's content, its facts or its companions change."""
+    media_hash: Mapped[str] = mapped_column(default="", server_default="")
+    """Changes when what is seen and heard changes, and not with tags or companions."""
     description_hash: Mapped[str | None]
     """Changes when the composed description changes; None before the first."""
     added_at: Mapped[datetime] = mapped_column(default=now)
@@ -299,7 +301,7 @@ class Play(Base):
 
 
 class Description(Base):
-    """Text about an item, with its producer: `tags`, `server`, `sidecar`, `text`."""
+    """Text about an item, with its producer; see `daemon.store.descriptions`."""
 
     __tablename__ = "description"
 
@@ -319,7 +321,7 @@ class Work(Base):
 
     item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
     worker: Mapped[str] = mapped_column(primary_key=True)
-    """For example `describe:files@1` or `embed:SPACE`."""
+    """For example `describe:files@1`, `perceive:MODEL` or `embed:SPACE`."""
     input_hash: Mapped[str]
     attempts: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None]

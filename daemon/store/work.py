@@ -3,38 +3,81 @@
 A failure counts up; after the third an item is set aside until its input changes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import ColumnElement
 
+from connectors.base import KINDS
 from daemon.store.models import Item, Work, now
 
 MAXIMUM_ATTEMPTS = 3
 
 
-def _due(worker: str, input_hash: Any, started: datetime) -> tuple[Any, ColumnElement[bool]]:
-    join = and_(Work.item_id == Item.id, Work.worker == worker)
+def _due(
+    worker: str, input_hash: Any, started: datetime, work: Any = Work
+) -> tuple[Any, ColumnElement[bool]]:
+    join = and_(work.item_id == Item.id, work.worker == worker)
     may_retry = and_(
-        Work.error.is_not(None),
-        Work.attempts < MAXIMUM_ATTEMPTS,
-        Work.at < started,  # once a run is enough
+        work.error.is_not(None),
+        work.attempts < MAXIMUM_ATTEMPTS,
+        work.at < started,  # once a run is enough
     )
-    changed = or_(Work.input_hash.is_(None), Work.input_hash != input_hash, may_retry)
+    changed = or_(work.input_hash.is_(None), work.input_hash != input_hash, may_retry)
     return join, and_(Item.gone_at.is_(None), input_hash.is_not(None), changed)
 
 
 async def count_due(
-    session: AsyncSession, worker: str, started: datetime, input_hash: Any = Item.input_hash
+    session: AsyncSession,
+    worker: str,
+    started: datetime,
+    input_hash: Any = Item.input_hash,
+    kinds: Collection[str] = KINDS,
 ) -> int:
     """Return for how many present items the worker has something to do in a run begun then."""
     join, due = _due(worker, input_hash, started)
-    statement = select(func.count(Item.id)).join(Work, join, isouter=True).where(due)
-    return await session.scalar(statement) or 0
+    statement = select(func.count(Item.id)).join(Work, join, isouter=True)
+    return await session.scalar(statement.where(due, Item.kind.in_(kinds))) or 0
+
+
+async def find_due_for_any(
+    session: AsyncSession,
+    workers: Mapping[str, Collection[str]],
+    started: datetime,
+    *,
+    after: tuple[bool, int],
+    limit: int,
+) -> list[tuple[Item, set[str], bool]]:
+    """Return (item, workers that it waits for, was done before) by what is seen and heard of it.
+
+    `workers` has the kinds of items of each. The order is that of `find_due`.
+    """
+    statement = select(Item)
+    dues, seens = [], []
+    for number, (worker, kinds) in enumerate(workers.items()):
+        work = aliased(Work, name=f"work_{number}")
+        join, due = _due(worker, Item.media_hash, started, work)
+        statement = statement.join(work, join, isouter=True)
+        dues.append(and_(due, Item.kind.in_(kinds)))
+        seens.append(work.input_hash.is_not(None))
+    seen = or_(*seens)
+    was_seen, last_id = after
+    later = and_(seen, Item.id > last_id) if was_seen else or_(seen, Item.id > last_id)
+    rows = await session.execute(
+        statement.add_columns(seen.label("seen"), *dues)
+        .where(or_(*dues), later)
+        .order_by(seen, Item.id)
+        .limit(limit)
+    )
+    return [
+        (row[0], {w for w, is_due in zip(workers, row[2:], strict=True) if is_due}, bool(row[1]))
+        for row in rows
+    ]
 
 
 async def find_due(

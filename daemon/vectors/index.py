@@ -5,7 +5,8 @@ order they were made, so what the cache lacks is what has a higher number than i
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.base import KINDS
 from daemon.store.database import Database
+from daemon.store.facts import get_fact, set_fact
 from daemon.store.models import Fact, Item, ItemVector, Vector
 from daemon.workers.worker import Worker
 
@@ -30,6 +32,21 @@ class Space:
     dimensions: int
 
 
+@dataclass(frozen=True)
+class SpaceInUse:
+    """A space of media, and the model behind it."""
+
+    space: Space
+    role: str
+    model: str
+    module: str
+    """Of the model's family, to start it for queries."""
+    options: dict[str, Any] = field(hash=False)
+    kinds: tuple[str, ...]
+    has_text_tower: bool
+    """Whether it can be searched by words."""
+
+
 class VectorIndex:
     """The spaces in use, and the way to the worker that holds their matrices."""
 
@@ -42,11 +59,23 @@ class VectorIndex:
         """Return the space that descriptions were last embedded in; None before the first."""
         return await self._find("text_space")
 
+    async def text_model(self) -> dict[str, Any] | None:
+        """Return {"module", "options"} of the model behind the text space."""
+        async with self._database.read() as session:
+            value = await get_fact(session, "text_space")
+        return value and value.get("query")
+
+    async def media_spaces(self) -> list[SpaceInUse]:
+        """Return the spaces of what models perceived."""
+        async with self._database.read() as session:
+            return await spaces_in_use(session)
+
     async def refresh(self) -> Space | None:
         """Hand new rows of all spaces in use to the worker; return the text space."""
         async with self._turn:
             text = await self.text_space()
-            for space in (text, await self._find("facts_space")):
+            media = [used.space for used in await self.media_spaces()]
+            for space in (text, await self._find("facts_space"), *media):
                 if space:
                     await self._refresh(space)
             return text
@@ -95,15 +124,51 @@ class VectorIndex:
 
 
 async def remember_space(
-    session: AsyncSession, name: str, space: Space, *, made_by: str = ""
+    session: AsyncSession,
+    name: str,
+    space: Space,
+    *,
+    made_by: str = "",
+    query: dict[str, Any] | None = None,
 ) -> None:
-    """Note the space in use under `text_space` or `facts_space`, and the model behind it."""
-    value = {"name": space.name, "dimensions": space.dimensions, "made_by": made_by}
-    await session.execute(
-        insert(Fact)
-        .values(name=name, value=value)
-        .on_conflict_do_update(index_elements=["name"], set_={"value": value})
+    """Note the space in use under `text_space` or `facts_space`, and the model behind it.
+
+    `query` is {"module", "options"}: how to start the model for queries.
+    """
+    await set_fact(
+        session, name,
+        {"name": space.name, "dimensions": space.dimensions, "made_by": made_by, "query": query},
+    )  # fmt: skip
+
+
+async def spaces_in_use(session: AsyncSession) -> list[SpaceInUse]:
+    """Return the spaces of media that are searched."""
+    rows = await session.execute(
+        select(Fact.value).where(Fact.name.startswith("media_space:")).order_by(Fact.name)
     )
+    return [
+        SpaceInUse(
+            Space(v["name"], v["dimensions"]), v["role"], v["model"], v["module"], v["options"],
+            tuple(v["kinds"]), v["has_text_tower"],
+        )
+        for v in rows.scalars()
+    ]  # fmt: skip
+
+
+async def use_space(
+    session: AsyncSession, used: SpaceInUse, instead_of: Sequence[SpaceInUse] = ()
+) -> None:
+    """Search a space of media from now on; the ones it takes the place of are searched no more."""
+    names = [f"media_space:{other.model}" for other in instead_of]
+    await session.execute(delete(Fact).where(Fact.name.in_(names)))
+    await set_fact(
+        session, f"media_space:{used.model}",
+        {
+            "name": used.space.name, "dimensions": used.space.dimensions, "role": used.role,
+            "model": used.model, "module": used.module, "options": used.options,
+            "kinds": list(used.kinds), "has_text_tower": used.has_text_tower,
+        },
+    )  # fmt: skip
 
 
 async def save_vectors(

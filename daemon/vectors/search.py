@@ -1,9 +1,10 @@
 """Find items by meaning, by words, by name, or by likeness to one of them."""
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Text, cast, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +15,14 @@ from daemon.store.models import Item, ItemVector, Location
 from daemon.vectors.index import Space, VectorIndex
 from daemon.workers.worker import Worker, WorkerDied, WorkerFailed
 
+log = logging.getLogger(__name__)
+
 Mode = Literal["meaning", "words", "name"]
+DEEPER = 4
+"""How many times more are asked of each space when several are put together."""
+FUSION = 60
+"""The constant of reciprocal rank fusion."""
+_HOW = {"audio": "sound", "images": "look", "universal": "whole"}
 MAXIMUM_QUERY = 500
 """Characters; what follows says nothing more to a sentence model."""
 
@@ -35,10 +43,10 @@ class Hit:
 class Search:
     """Answers searches; present items only."""
 
-    def __init__(self, database: Database, index: VectorIndex, text_model: Worker) -> None:
+    def __init__(self, database: Database, index: VectorIndex, queries: Worker) -> None:
         self._database = database
         self._index = index
-        self._text_model = text_model
+        self._queries = queries
 
     async def find(
         self, query: str, *, mode: Mode = "meaning", kind: Kind | None = None, limit: int = 50
@@ -61,7 +69,10 @@ class Search:
         space = await self._index.refresh()
         if space is None:
             return []
-        return await self._nearest(space, "similar", item_id, kind, limit)
+        found = [await self._nearest(space, "similar", item_id, kind, limit * DEEPER)]
+        for used in await self._index.media_spaces():
+            found.append(await self._nearest(used.space, "similar", item_id, kind, limit * DEEPER))
+        return _fuse(found, limit)
 
     async def _by_meaning(self, query: str, kind: Kind | None, limit: int) -> list[Hit]:
         space = await self._index.refresh()
@@ -70,17 +81,38 @@ class Search:
                 "Nothing is embedded yet, so only words and names can be searched. "
                 "The embed step makes it possible: see Jobs."
             )
+        model = await self._index.text_model()
+        if model is None:
+            raise SearchUnavailable(
+                "The vectors are of an older version; search by meaning comes back when the embed "
+                "step has run."
+            )
+        seen = [
+            used for used in await self._index.media_spaces()
+            if used.has_text_tower and (kind is None or kind in used.kinds)
+        ]  # fmt: skip
+        deep = limit * DEEPER if seen else limit
+        vector = await self._embed(model["module"], model["options"], space, query)
+        found = [await self._nearest(space, "search", vector, kind, deep)]
+        for used in seen:
+            try:
+                vector = await self._embed(used.module, used.options, used.space, query)
+            except SearchUnavailable as error:
+                log.warning("%s is left out of the search: %s", used.model, error)
+                continue
+            hits = await self._nearest(used.space, "search", vector, kind, deep)
+            why = f"{used.model}: its {_HOW[used.role]} fits"
+            found.append([Hit(hit.item_id, hit.score, why) for hit in hits])
+        return _fuse(found, limit)
+
+    async def _embed(self, module: str, options: dict[str, Any], space: Space, query: str) -> bytes:
         try:
-            about = await self._text_model.call("about")
-            if about["space"] != space.name:
-                raise SearchUnavailable(
-                    "The text model was changed; search by meaning comes back when the embed "
-                    "step has run."
-                )
-            vector = await self._text_model.call("embed_query", query)
+            vector: bytes = await self._queries.call(
+                "embed_query", module, options, space.name, query
+            )
         except (WorkerDied, WorkerFailed) as error:
-            raise SearchUnavailable(f"The text model does not answer: {error}") from error
-        return await self._nearest(space, "search", vector, kind, limit)
+            raise SearchUnavailable(f"The model for queries does not answer: {error}") from error
+        return vector
 
     async def _nearest(
         self, space: Space, operation: str, argument: bytes | int, kind: Kind | None, limit: int
@@ -115,6 +147,26 @@ class Search:
             Hit(item_id, score, _passage(snippets.get(item_id, []), ordinal))
             for item_id, score, ordinal in kept
         ]
+
+
+def _fuse(found: Sequence[list[Hit]], limit: int) -> list[Hit]:
+    """Put rankings together by their places: cosines of different spaces do not compare.
+
+    Reciprocal rank fusion of Cormack, Clarke and Buettcher (SIGIR 2009), scaled so that the first
+    place in all rankings is 1. One ranking alone keeps its scores.
+    """
+    rankings = [hits for hits in found if hits]
+    if len(rankings) <= 1:
+        return rankings[0][:limit] if rankings else []
+    scores: dict[int, float] = {}
+    why: dict[int, tuple[int, str]] = {}
+    for hits in rankings:
+        for place, hit in enumerate(hits):
+            scores[hit.item_id] = scores.get(hit.item_id, 0.0) + 1 / (FUSION + place)
+            why[hit.item_id] = min(why.get(hit.item_id, (place, hit.why)), (place, hit.why))
+    best = sorted(scores, key=lambda item_id: (-scores[item_id], item_id))[:limit]
+    whole = len(rankings) / FUSION
+    return [Hit(item_id, scores[item_id] / whole, why[item_id][1]) for item_id in best]
 
 
 async def _snippets(

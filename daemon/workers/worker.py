@@ -10,16 +10,25 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import msgpack
+
+from daemon.chosen_models import ChosenModel
 
 log = logging.getLogger(__name__)
 
 BEHIND_PAGES = 5
 """Niceness of long work: pages, ratings and other programs go first."""
+QUIET_AND_OFFLINE = {
+    "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1",
+    "WANDB_MODE": "disabled", "TOKENIZERS_PARALLELISM": "false",
+}  # fmt: skip
+"""Read by libraries of models when they are imported: nothing is fetched at run time."""
 GRACE_SECONDS = 0.5
 """How long a cancelled call may still come to its own end before the process is ended."""
 
@@ -47,8 +56,10 @@ class Worker:
         *options: Any,
         idle_seconds: float = 600,
         niceness: int = 0,
+        python: str = sys.executable,
     ) -> None:
         self.name = name
+        self._python = python
         self._module = module
         self._options = options
         self._idle_seconds = idle_seconds
@@ -88,10 +99,10 @@ class Worker:
     async def _start(self) -> None:
         await self._end()
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "daemon.workers.child", self._module, str(self._niceness),
+            self._python, "-m", "daemon.workers.child", self._module, str(self._niceness),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            env={**os.environ, **QUIET_AND_OFFLINE, "PYTHONPATH": self._path()},
         )  # fmt: skip
         self._last_words = ""
         self._log_task = asyncio.create_task(self._log_errors(self._process))
@@ -100,6 +111,12 @@ class Worker:
         except WorkerFailed:
             await self._end()
             raise
+
+    def _path(self) -> str:
+        """Return where modules are found; another interpreter has packages of its own."""
+        if self._python == sys.executable:
+            return os.pathsep.join(p for p in sys.path if p)
+        return str(Path(__file__).resolve().parents[2])
 
     async def _ask(self, operation: str, arguments: tuple[Any, ...], timeout: float | None) -> Any:
         task = asyncio.ensure_future(self._exchange(operation, arguments))
@@ -222,19 +239,38 @@ class WorkerPool:
 class Workers:
     """All the worker processes of a daemon, or of one command."""
 
-    def __init__(self, *, processes: int, vectors: Any, text_model: Any) -> None:
+    def __init__(
+        self, *, processes: int, vectors: Any, models: Sequence[ChosenModel], scratch: Path
+    ) -> None:
         self.files = WorkerPool(
             "files", processes, "connectors.folder.worker", niceness=BEHIND_PAGES
         )
-        """Reads media files; they are untrusted, so with bounded memory and time."""
+        """Reads and decodes media files; they are untrusted, so with bounded memory and time."""
         self.pages = Worker("thumbnails", "connectors.folder.worker")
         """The same, for pages: never waits behind a sync."""
-        self.text = Worker("text model", "ml.text_worker", text_model, niceness=BEHIND_PAGES)
-        """Embeds text."""
+        self.models = {
+            model.name: Worker(
+                model.name, model.module, model.options, niceness=BEHIND_PAGES, python=model.python
+            )
+            for model in models
+        }
+        """One process a model."""
+        self.text = self.models[next(m.name for m in models if m.role == "text")]
+        """Embeds descriptions."""
+        self.queries = Worker("queries", "ml.query_worker", {})
+        """Embeds what people search for, on the CPU: never waits behind a night's work."""
         self.vectors = Worker("vectors", "ml.vector_worker", vectors, idle_seconds=3600)
         """Search, similarity and the taste model's head, in numpy."""
+        self.chosen = tuple(models)
+        self.scratch = scratch
+        """Where decoded media lie until the models have had them."""
+
+    @property
+    def all(self) -> tuple[Worker, ...]:
+        """Every worker."""
+        return (*self.files.workers, self.pages, *self.models.values(), self.queries, self.vectors)
 
     async def close(self) -> None:
         """End all the processes."""
-        for worker in (self.files, self.pages, self.text, self.vectors):
+        for worker in self.all:
             await worker.close()

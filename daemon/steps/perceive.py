@@ -1,0 +1,460 @@
+"""Let the models look at and listen to what is new: words and vectors from the media themselves.
+
+Each item is decoded once for all models that wait for it, by the processes that read files; while
+the models have one batch, the next ones are decoded and the last one is written.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from daemon.chosen_models import ChosenModel
+from daemon.services import Services
+from daemon.steps.media_files import find_media
+from daemon.steps.step import StepFailed, StepRun
+from daemon.store.descriptions import hash_text, renew, save_parts
+from daemon.store.facts import get_fact, set_fact
+from daemon.store.models import Item, now
+from daemon.store.work import count_due, find_due_for_any, mark_done, mark_failed
+from daemon.vectors.index import Space, SpaceInUse, save_vectors, spaces_in_use, use_space
+from daemon.workers.worker import WorkerDied, WorkerFailed
+
+log = logging.getLogger(__name__)
+
+PAGE = 128
+"""Items that are found at once."""
+AHEAD = 3
+"""Batches that are decoded ahead of the models."""
+DECODE_TIMEOUT = 180.0
+FAULTS_OF_THE_FILE = ("UnreadableFile",)
+FAULTS_OF_THE_MODEL = ("ModelUnusable",)
+
+
+@dataclass
+class Outcome:
+    """What came of it."""
+
+    summary: str = ""
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Perceiver:
+    """A model at work."""
+
+    model: ChosenModel
+    worker: str
+    """Its name in the `work` table."""
+    space: Space | None
+    """Where its vectors go; None for one that only says words."""
+    has_text_tower: bool
+    device: str
+    batch: int
+    done: int = 0
+    failed: int = 0
+    is_broken: bool = False
+
+
+@dataclass
+class _Decoded:
+    """An item on its way through the models."""
+
+    item: Item
+    waits_for: set[str]
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    """For each worker: paths by "sound" and "pictures", and "text"."""
+    error: str = ""
+
+    def remove(self) -> None:
+        """Delete the decoded files."""
+        paths = {f[name] for f in self.files.values() for name in ("sound", "pictures")}
+        for path in paths - {""}:
+            with suppress(FileNotFoundError):
+                Path(path).unlink()
+
+
+@dataclass
+class _Made:
+    """What one model made of one item."""
+
+    perceiver: _Perceiver
+    item: Item
+    vectors: list[bytes]
+    words: str
+    error: str = ""
+
+
+def worker_name(model: ChosenModel) -> str:
+    """Return the name in the `work` table: another model or other options, and all is due."""
+    return f"perceive:{model.key()}"
+
+
+def perceivers(services: Services) -> list[ChosenModel]:
+    """Return the models that look and listen."""
+    return [model for model in services.workers.chosen if model.kinds]
+
+
+async def perceive(run: StepRun) -> Outcome:
+    """Show every model that may work now what it has not had yet."""
+    started, outcome = now(), Outcome()
+    at_work = [p async for p in _start_models(run, started, outcome)]
+    if not at_work:
+        return outcome
+    scratch = run.services.workers.scratch
+    scratch.mkdir(parents=True, exist_ok=True)
+    try:
+        total = await _Perceiving(run, at_work, started, scratch, outcome).work()
+        for perceiver in at_work:
+            await _conclude(run.services, perceiver, started)
+    finally:
+        for perceiver in at_work:
+            run.services.board.end(perceiver.model)
+            await run.services.workers.models[perceiver.model.name].close()
+    outcome.summary = "; ".join(_line(perceiver) for perceiver in at_work)
+    if total:
+        outcome.summary += f"; {total} left for the next night"
+    return outcome
+
+
+async def may_work(run: StepRun, model: ChosenModel) -> bool:
+    """Tell whether a model may work now: big ones wait for the night, but not the first time."""
+    if not model.is_big or run.may_run_big:
+        return True
+    async with run.services.database.read() as session:
+        return await get_fact(session, f"ingested:{model.role}") is None
+
+
+async def _start_models(
+    run: StepRun, started: datetime, outcome: Outcome
+) -> AsyncIterator[_Perceiver]:
+    """Yield the models that have something to do, loaded."""
+    services = run.services
+    for model in perceivers(services):
+        name = worker_name(model)
+        async with services.database.read() as session:
+            due = await count_due(session, name, started, Item.media_hash, model.kinds)
+        if not due or not await may_work(run, model):
+            continue
+        if model.problem:
+            outcome.problems.append(model.problem)
+            continue
+        try:
+            about = await services.workers.models[model.name].call("about")
+        except (WorkerFailed, WorkerDied) as error:
+            problem = f"{model.name} could not be loaded: {_reason(error)}"
+            services.board.failed(model, problem)
+            outcome.problems.append(problem)
+            continue
+        log.info("%s runs on %s: %s", model.name, about["device"], about["reason"])
+        services.board.loaded(model, about)
+        services.board.begin(model, due)
+        space = Space(about["space"], about["dimensions"]) if about["dimensions"] else None
+        yield _Perceiver(
+            model, name, space, bool(about.get("has_text_tower")), str(about["device"]),
+            model.family.batch,
+        )  # fmt: skip
+
+
+class _Perceiving:
+    """One pass over all items that any of the models waits for."""
+
+    def __init__(
+        self, run: StepRun, perceivers: Sequence[_Perceiver], started: datetime, scratch: Path,
+        outcome: Outcome,
+    ) -> None:  # fmt: skip
+        self._run = run
+        self._services = run.services
+        self._perceivers = {perceiver.worker: perceiver for perceiver in perceivers}
+        self._started = started
+        self._scratch = scratch
+        self._outcome = outcome
+        self._batch = max(perceiver.batch for perceiver in perceivers)
+        self._after = (False, 0)
+        self._found: deque[tuple[Item, set[str]]] = deque()
+        self._decoding: deque[list[asyncio.Task[_Decoded]]] = deque()
+        self._in_hand: list[_Decoded] = []
+
+    async def work(self) -> int:
+        """Work until nothing is left or the quiet hours end; return how many items are left."""
+        kinds = {p.worker: p.model.kinds for p in self._perceivers.values()}
+        async with self._services.database.read() as session:
+            counts = [
+                await count_due(session, worker, self._started, Item.media_hash, of)
+                for worker, of in kinds.items()
+            ]
+        total, done = sum(counts), 0
+        await self._run.report(done=0, total=total, message=self._message())
+        writing: asyncio.Task[None] | None = None
+        try:
+            while not self._run.is_over() and any(
+                not p.is_broken for p in self._perceivers.values()
+            ):
+                await self._decode_ahead()
+                if not self._decoding:
+                    break
+                self._in_hand = [await task for task in self._decoding[0]]
+                self._decoding.popleft()
+                await self._decode_ahead()
+                made = await self._show(self._in_hand)
+                for each in self._in_hand:
+                    each.remove()
+                if writing:
+                    await writing
+                writing = asyncio.create_task(self._write(made))
+                done += len(made)
+                await self._run.report(done=done, message=self._message())
+            if writing:
+                await writing
+        finally:
+            await self._clean_up(writing)
+        return max(0, total - done) if self._run.is_over() else 0
+
+    async def _decode_ahead(self) -> None:
+        while len(self._decoding) < AHEAD:
+            if len(self._found) < self._batch:
+                await self._find_more()
+            batch = [self._found.popleft() for _ in range(min(self._batch, len(self._found)))]
+            if not batch:
+                return
+            self._decoding.append(
+                [asyncio.create_task(self._decode(item, waits)) for item, waits in batch]
+            )
+
+    async def _find_more(self) -> None:
+        kinds = {p.worker: p.model.kinds for p in self._perceivers.values() if not p.is_broken}
+        if not kinds:
+            return
+        async with self._services.database.read() as session:
+            rows = await find_due_for_any(
+                session, kinds, self._started, after=self._after, limit=PAGE
+            )
+        if rows:
+            self._after = (rows[-1][2], rows[-1][0].id)
+        self._found.extend((item, waits) for item, waits, _ in rows)
+
+    async def _decode(self, item: Item, waits_for: set[str]) -> _Decoded:
+        """Decode an item for all models that wait for it; each view once."""
+        decoded = _Decoded(item, waits_for)
+        wanted: list[dict[str, float]] = []
+        for worker in waits_for:
+            for view in self._perceivers[worker].model.family.views[item.kind]:
+                if view not in wanted:
+                    wanted.append(dict(view))
+        try:
+            async with find_media(self._services, item, self._scratch) as (root, path):
+                text = await self._read_text(item, root, path)
+                made = await self._services.workers.files.call(
+                    "make_excerpts", root, path, item.kind, wanted, str(self._scratch),
+                    timeout=DECODE_TIMEOUT,
+                ) if wanted else []  # fmt: skip
+        except WorkerFailed as error:
+            if error.kind not in FAULTS_OF_THE_FILE:
+                raise StepFailed(f"Nothing can be decoded: {error.message}") from error
+            decoded.error = error.message
+            return decoded
+        except (WorkerDied, FileNotFoundError) as error:
+            decoded.error = str(error)
+            return decoded
+        paths = {_view_key(v): m["path"] for v, m in zip(wanted, made, strict=True)}
+        for worker in waits_for:
+            files = {"sound": "", "pictures": "", "text": text}
+            for view in self._perceivers[worker].model.family.views[item.kind]:
+                files["sound" if "rate" in view else "pictures"] = paths[_view_key(view)]
+            decoded.files[worker] = files
+        return decoded
+
+    async def _read_text(self, item: Item, root: bytes, path: bytes) -> str:
+        if item.kind != "text":
+            return ""
+        text: str = await self._services.workers.files.call(
+            "read_text", root, path, timeout=DECODE_TIMEOUT
+        )
+        return text
+
+    async def _show(self, decoded: Sequence[_Decoded]) -> list[_Made]:
+        """Let all models have the batch at the same time; return what they made."""
+        made = await asyncio.gather(
+            *(
+                self._show_to(perceiver, [d for d in decoded if perceiver.worker in d.waits_for])
+                for perceiver in self._perceivers.values()
+            )
+        )
+        return [each for of_model in made for each in of_model]
+
+    async def _show_to(self, perceiver: _Perceiver, batch: Sequence[_Decoded]) -> list[_Made]:
+        unread = [_Made(perceiver, d.item, [], "", d.error) for d in batch if d.error]
+        ready = [d for d in batch if not d.error]
+        begun = time.monotonic()
+        made: list[_Made] = []
+        for start in range(0, len(ready), perceiver.batch):
+            if not perceiver.is_broken:
+                made += await self._ask(perceiver, ready[start : start + perceiver.batch])
+        if made:
+            self._services.board.worked(perceiver.model, len(made), begun)
+        return unread + made
+
+    async def _ask(self, perceiver: _Perceiver, batch: Sequence[_Decoded]) -> list[_Made]:
+        """Ask a model; a batch that fails is halved until the culprit stands alone."""
+        worker = self._services.workers.models[perceiver.model.name]
+        items = [{"kind": d.item.kind, **d.files[perceiver.worker]} for d in batch]
+        try:
+            answer = await worker.call("perceive", items)
+        except (WorkerFailed, WorkerDied) as error:
+            if isinstance(error, WorkerFailed) and error.kind in FAULTS_OF_THE_MODEL:
+                self._give_up(perceiver, error)
+                return []
+            if len(batch) == 1:
+                return [_Made(perceiver, batch[0].item, [], "", _reason(error))]
+            if isinstance(error, WorkerFailed) and error.kind == "OutOfMemory":
+                perceiver.batch = max(1, len(batch) // 2)
+                log.warning("%s ran out of memory; batches of %d now", perceiver.model.name,
+                            perceiver.batch)  # fmt: skip
+            middle = len(batch) // 2
+            first = await self._ask(perceiver, batch[:middle])
+            return first + await self._ask(perceiver, batch[middle:])
+        return _unpack(perceiver, [d.item for d in batch], answer)
+
+    def _give_up(self, perceiver: _Perceiver, error: WorkerFailed) -> None:
+        """Leave a model out for the rest of the run; its items stay due."""
+        perceiver.is_broken = True
+        problem = f"{perceiver.model.name}: {error.message}"
+        self._services.board.failed(perceiver.model, problem)
+        self._outcome.problems.append(problem)
+
+    async def _write(self, made: Sequence[_Made]) -> None:
+        """Store a batch in one transaction."""
+        async with self._services.database.write() as session:
+            for perceiver in self._perceivers.values():
+                mine = [each for each in made if each.perceiver is perceiver]
+                if mine:
+                    await _store(session, perceiver, mine)
+            said = [m.item for m in made if not m.error and m.perceiver.model.family.says]
+            if said:
+                await renew(session, list({item.id: item for item in said}.values()))
+        for one in made:
+            if one.error:
+                one.perceiver.failed += 1
+                log.warning("%s: %s: %s", one.perceiver.model.name, one.item.title, one.error)
+            else:
+                one.perceiver.done += 1
+
+    async def _clean_up(self, writing: asyncio.Task[None] | None) -> None:
+        """End what is still under way, and leave no file behind."""
+        if writing and not writing.done():
+            await asyncio.wait([writing])  # a write is short, and whole
+        for each in self._in_hand:
+            each.remove()
+        tasks = [task for batch in self._decoding for task in batch]
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, _Decoded):
+                result.remove()
+
+    def _message(self) -> str:
+        return ", ".join(f"{p.model.name} on {p.device}" for p in self._perceivers.values())
+
+
+def _unpack(perceiver: _Perceiver, items: Sequence[Item], answer: dict[str, Any]) -> list[_Made]:
+    size = 2 * perceiver.space.dimensions if perceiver.space else 0  # float16
+    made, first = [], 0
+    for item, rows, words in zip(items, answer["rows"], answer["words"], strict=True):
+        data = answer["vectors"][first : first + rows * size]
+        first += rows * size
+        vectors = [data[n * size : (n + 1) * size] for n in range(rows)] if size else []
+        made.append(_Made(perceiver, item, vectors, words))
+    return made
+
+
+async def _store(session: Any, perceiver: _Perceiver, made: Sequence[_Made]) -> None:
+    """Store what a model made, and what it failed at."""
+    model = perceiver.model
+    well = [each for each in made if not each.error]
+    if well and model.family.says:
+        said = [(m.item.id, model.producer, m.words) for m in well]
+        replaced = ["omni:*"] if model.role == "omni" else [model.producer]
+        await save_parts(session, [m.item.id for m in well], said, replaced)
+    if well and perceiver.space:
+        contents = {
+            m.item.id: [hash_text(f"{m.item.media_hash} {n}") for n in range(len(m.vectors))]
+            for m in well
+        }
+        vectors = {
+            key: data
+            for m in well
+            for key, data in zip(contents[m.item.id], m.vectors, strict=True)
+        }
+        rows = {item_id: [(key, "") for key in keys] for item_id, keys in contents.items()}
+        await save_vectors(session, perceiver.space, vectors, rows)
+    if well:
+        await mark_done(session, perceiver.worker, {m.item.id: m.item.media_hash for m in well})
+    for each in made:
+        if each.error:
+            await mark_failed(
+                session, perceiver.worker, each.item.id, each.item.media_hash, each.error
+            )
+
+
+async def _conclude(services: Services, perceiver: _Perceiver, started: datetime) -> None:
+    """Put the space in use when all is done, or when there is no other of its role."""
+    model = perceiver.model
+    async with services.database.read() as session:
+        left = await count_due(
+            session, perceiver.worker, started, Item.media_hash, model.kinds
+        )  # fmt: skip
+        used = await spaces_in_use(session)
+    chosen = {m.name for m in perceivers(services) if m.role == model.role}
+    others = [u for u in used if u.role == model.role and u.model not in chosen]
+    pace = next(s.pace for s in services.board.states() if s.name == model.name)
+    async with services.database.write() as session:
+        await set_fact(session, f"pace:{model.name}",
+                       {"items": pace.items, "seconds": round(pace.seconds, 3)})  # fmt: skip
+        if left and (others or perceiver.is_broken):
+            return  # search goes on with the old
+        if perceiver.space and perceiver.done:
+            await use_space(
+                session,
+                SpaceInUse(
+                    perceiver.space, model.role, model.name, model.module,
+                    dict(model.options), model.kinds, perceiver.has_text_tower,
+                ),
+                instead_of=[u for u in others if not left],
+            )  # fmt: skip
+        if not left:
+            await set_fact(session, f"ingested:{model.role}", {"by": model.name})
+    await services.index.refresh()
+
+
+def _line(perceiver: _Perceiver) -> str:
+    failed = f", {perceiver.failed} failed" if perceiver.failed else ""
+    return f"{perceiver.model.name} {perceiver.done}{failed} on {perceiver.device}"
+
+
+def _view_key(view: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    return tuple(sorted(view.items()))
+
+
+def _reason(error: WorkerFailed | WorkerDied) -> str:
+    return error.message if isinstance(error, WorkerFailed) else str(error)
+
+
+async def count_left(services: Services, model: ChosenModel) -> int:
+    """Return how many items a model has not had yet."""
+    async with services.database.read() as session:
+        return await count_due(session, worker_name(model), now(), Item.media_hash, model.kinds)
+
+
+async def fill_board(services: Services) -> None:
+    """Tell the board what earlier runs measured, and what is left."""
+    for model in perceivers(services):
+        async with services.database.read() as session:
+            pace = await get_fact(session, f"pace:{model.name}") or {"items": 0, "seconds": 0.0}
+        left = await count_left(services, model)
+        services.board.take_pace(model.name, pace["items"], pace["seconds"], left)
