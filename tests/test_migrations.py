@@ -110,7 +110,7 @@ def test_a_backup_is_made_before_a_migration(catalogue: Path, tmp_path: Path) ->
     assert backup.name.endswith("-before-0002.db")
     assert query(catalogue, "SELECT version_num FROM alembic_version") == [("9999",)]
     assert query(catalogue, "SELECT name FROM fact") == [("novelty",)]
-    assert query(backup, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert query(backup, "SELECT version_num FROM alembic_version") == [("0003",)]
     assert query(backup, "SELECT name FROM profile") == [("anna",)]
     assert is_catalogue(backup)
     assert upgrade_by(program, catalogue.parent).stdout == "None\n"
@@ -142,7 +142,7 @@ def test_a_migration_that_ends_in_the_middle_changes_nothing(
     before = query(catalogue, "SELECT name, sql FROM sqlite_schema")
     assert upgrade_by(program, catalogue.parent).returncode == status
     assert query(catalogue, "SELECT name, sql FROM sqlite_schema") == before
-    assert query(catalogue, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert query(catalogue, "SELECT version_num FROM alembic_version") == [("0003",)]
     assert upgrade(catalogue, catalogue.parent / "backups") is None
 
 

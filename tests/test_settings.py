@@ -83,7 +83,7 @@ backup: {keep: 14}
         ("schedule: {window: 01:00}", "line 1: schedule.window: "),
         ("schedule: {window: '1-2-3'}", "line 1: schedule.window: should be two times of day"),
         ("schedule: {window: 01:00-01:00}", "line 1: schedule.window: should begin and end"),
-        ("models: full", "line 1: models: should be lite"),
+        ("models: huge", "line 1: models: should be lite, full, or a section"),
         ("models: {device: gpu}", "line 1: models.device: input should be 'auto', 'cpu' or"),
         ("backup: {keep: 0}", "line 1: backup.keep: input should be greater than or equal to 1"),
         ("workers: 0", "line 1: workers: input should be greater"),
@@ -137,7 +137,7 @@ def test_every_slip_is_told_at_once(tmp_path: Path) -> None:
 def test_a_section_with_all_its_options_commented_out_is_the_default(tmp_path: Path) -> None:
     settings = load(tmp_path, "web:\n  # port: 80\nmodels:\nschedule:\n")
     assert settings.web.port == 5001
-    assert settings.models.text == "lite"
+    assert settings.models.names("text") == ("minilm",)
 
 
 def test_anchors_may_be_used(tmp_path: Path) -> None:
