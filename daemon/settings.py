@@ -118,28 +118,35 @@ class PromptSettings(_Section):
         "These are excerpts from one piece of music. Describe its genre, mood, tempo, instruments "
         "and voices in three or four plain sentences. Do not guess its title."
     )
+    """The question about music."""
+
     images: str = (
         "Describe this picture in three or four plain sentences: what it shows, its style, "
         "colours and mood, and any text in it."
     )
+    """The question about pictures."""
+
     videos: str = (
         "These are frames and sound from one video, in order. Describe in four or five plain "
         "sentences what happens, where, its style and its mood."
     )
+    """The question about videos."""
+
     text: str = (
         "Summarise the following text in four or five plain sentences: what it is about, its "
         "kind and its tone."
     )
+    """The question about long texts; short ones are taken as they are."""
 
 
 class VocabularySettings(_Section):
     """Words that CLAP and SigLIP choose from; they join the description."""
 
     music: tuple[str, ...] = WORDS_FOR_MUSIC
-    """For sound."""
+    """For sound, CLAP's words."""
 
     images: tuple[str, ...] = WORDS_FOR_PICTURES
-    """For pictures and videos."""
+    """For pictures and videos, SigLIP's words."""
 
 
 def _as_names(value: object) -> object:

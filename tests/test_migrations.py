@@ -107,7 +107,7 @@ def test_a_backup_is_made_before_a_migration(catalogue: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     backup = Path(done.stdout.strip())
     assert backup.parent == catalogue.parent / "backups"
-    assert backup.name.endswith("-before-0002.db")
+    assert backup.name.endswith("-before-0003.db")
     assert query(catalogue, "SELECT version_num FROM alembic_version") == [("9999",)]
     assert query(catalogue, "SELECT name FROM fact") == [("novelty",)]
     assert query(backup, "SELECT version_num FROM alembic_version") == [("0003",)]

@@ -355,13 +355,6 @@ def fail_with(message: str) -> Callable[[Any], int]:
     return fail
 
 
-def fail_with(message: str) -> Callable[[Any], int]:
-    def fail(batch: Any) -> int:
-        raise RuntimeError(message)
-
-    return fail
-
-
 def test_a_batch_that_does_not_fit_is_halved_until_it_does() -> None:
     sizes = []
 

@@ -52,6 +52,7 @@ def vectors(data: bytes, dimensions: int = 384) -> npt.NDArray[np.float32]:
 def test_the_packaged_model_says_what_it_is(lite: TextWorker) -> None:
     assert lite.about() == {
         "space": LITE_SPACE, "dimensions": 384, "device": "cpu", "reason": "the settings say so",
+        "has_text_tower": True, "vram": 0,
     }  # fmt: skip
 
 

@@ -1,0 +1,57 @@
+"""A family of models that answers by the colour of a picture, and misbehaves when told to.
+
+Options: `log` (a file that gets a line a call), `most` items before it runs out of memory,
+`poison` (a shade that ends its process), `broken_after` calls, `seconds` a call, `version`.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ml.perceiving import Item, ModelUnusable, OutOfMemory, Percept, pack_percepts
+
+DIMENSIONS = 4
+
+
+def start(options: dict[str, Any]) -> "OddFamily":
+    return OddFamily(options)
+
+
+class OddFamily:
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        self._calls = 0
+
+    def about(self) -> dict[str, Any]:
+        return {
+            "space": f"odd@{self._options.get('version', 1)}", "dimensions": DIMENSIONS,
+            "device": "cpu", "reason": "it is odd", "has_text_tower": True,
+        }  # fmt: skip
+
+    def perceive(self, items: list[Item]) -> dict[str, Any]:
+        self._calls += 1
+        shades = [int(np.load(item["pictures"]).mean()) for item in items]
+        if log := self._options.get("log"):
+            with Path(log).open("a") as file:
+                file.write(" ".join(map(str, shades)) + "\n")
+        time.sleep(self._options.get("seconds", 0))
+        if len(items) > self._options.get("most", 1000):
+            raise OutOfMemory(f"{len(items)} items do not fit")
+        if self._options.get("poison") in shades:
+            os._exit(139)
+        if self._calls > self._options.get("broken_after", 10**6):
+            raise ModelUnusable("its weights are gone")
+        return pack_percepts(
+            [Percept(_direction(shade)[None], f"Looks like: shade {shade}") for shade in shades]
+        )
+
+    def embed_query(self, text: str) -> bytes:
+        return _direction(int(text.split()[-1])).astype("<f4").tobytes()
+
+
+def _direction(shade: int) -> Any:
+    angle = shade / 255 * np.pi / 2
+    return np.array([np.cos(angle), np.sin(angle), 0, 0], np.float32)

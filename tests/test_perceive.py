@@ -1,0 +1,430 @@
+"""Models look and listen: each item once, whatever happens to them on the way."""
+
+import asyncio
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from sqlalchemy import func, select
+
+from daemon import chosen_models
+from daemon.chosen_models import ChosenModel, choose_models
+from daemon.services import Services
+from daemon.settings import ModelSettings
+from daemon.steps import STEPS, perceive
+from daemon.steps.perceive import fill_board, worker_name
+from daemon.steps.step import StepIncomplete, StepRun
+from daemon.store.models import Description, Item, ItemVector, Vector, Work
+from daemon.workers.worker import Worker
+from ml.model_cards import BY_NAME, FAMILIES, Family, ModelCard
+from tests.household import LITE, Household, find_items, item_at, run_step, run_steps
+from tests.media import make_audio, make_document, make_picture, write
+
+SPACE = "odd@1"
+
+
+@pytest.fixture(autouse=True)
+def odd_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the settings name models of an odd family; big ones too."""
+    for name, vram in (("odd", 0.0), ("odd-2", 0.0), ("odd-big", 4.0)):
+        card = ModelCard(name, "images", "odd", "none", package="numpy", vram_gigabytes=vram)
+        monkeypatch.setitem(BY_NAME, name, card)
+    views: dict[str, Any] = {"images": ({"size": 64},), "videos": ({"size": 64},)}
+    monkeypatch.setitem(FAMILIES, "odd", Family(views, says=True, batch=4))
+    plain = chosen_models.ChosenModel.module.fget  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        ChosenModel, "module",
+        property(lambda m: "tests.odd_family" if m.card.family == "odd" else plain(m)),
+    )  # fmt: skip
+
+
+def odd_house(household: Household, count: int = 10, *names: str) -> list[Path]:
+    """Ask for odd models only; paint pictures, each in a shade of its own."""
+    household.also(models=ModelSettings(audio=(), images=names or ("odd",)))
+    return [paint(household, 10 * (n + 1)) for n in range(count)]
+
+
+def paint(household: Household, shade: int, name: str = "") -> Path:
+    path = household.folder("images") / f"{name or shade}.png"
+    Image.new("RGB", (80, 60), (shade, shade, shade)).save(path)
+    return path
+
+
+def tell(services: Services, name: str = "odd", **options: Any) -> None:
+    """Let a model behave oddly."""
+    services.workers.models[name] = Worker(name, "tests.odd_family", options)
+
+
+async def seen(services: Services, space: str = SPACE) -> dict[int, int]:
+    """Return how many vectors each item has."""
+    async with services.database.read() as session:
+        rows = await session.execute(
+            select(ItemVector.item_id, func.count())
+            .where(ItemVector.space == space)
+            .group_by(ItemVector.item_id)
+        )
+        return {row[0]: row[1] for row in rows}
+
+
+async def words(services: Services, path: Path) -> dict[str, str]:
+    item = await item_at(services, path)
+    async with services.database.read() as session:
+        rows = await session.scalars(select(Description).where(Description.item_id == item))
+        return {row.producer: row.text for row in rows}
+
+
+async def failures(services: Services) -> dict[str, int]:
+    """Return the reasons of what failed, with how often it was tried."""
+    async with services.database.read() as session:
+        rows = await session.scalars(select(Work).where(Work.error.is_not(None)))
+        return {str(row.error): row.attempts for row in rows}
+
+
+class ShortNight(StepRun):
+    """A night that is over when the models have had so many items."""
+
+    most = 10**6
+
+    def is_over(self) -> bool:
+        return self.progress.message != "" and self.progress.done >= self.most
+
+
+async def describe(services: Services, origin: str, most: int = 10**6) -> str:
+    async def ignore(_run: StepRun) -> None:
+        return None
+
+    run = ShortNight(services, {}, {}, None, ignore, origin=origin)
+    run.most = most
+    return await STEPS["describe"].run(run)
+
+
+async def test_the_lite_set_gives_words_and_vectors_to_every_kind(
+    household: Household, shared_media: Path
+) -> None:
+    household.also(models=LITE)
+    for kind, label in (("images", "Walls"), ("music", "Wesnoth"), ("videos", "Clips")):
+        shutil.copytree(shared_media / kind / label, household.folder(kind) / label)
+    async with household.open() as services:
+        lines = await run_steps(services, "sync", "describe", "embed")
+        assert "musicnn 10 on cpu" in lines[1]
+        assert "efficientnet-lite0 13 on cpu" in lines[1]
+        found = {}
+        for query in ("a bridge over a river", "a dog", "a clock on the wall", "slow strings"):
+            hits = await services.search.find(query, limit=3)
+            async with services.database.read() as session:
+                items = [await session.get(Item, hit.item_id) for hit in hits]
+            found[query] = [(item.kind, item.title) for item in items if item]
+        assert found["a bridge over a river"][0][1].startswith("Bridge")
+        assert found["a dog"][0][1].startswith("friends")  # its tags say nothing of dogs
+        assert found["a clock on the wall"][0][1].startswith("greentock")
+        assert {kind for kind, _ in found["slow strings"]} == {"music"}
+        assert set((await seen(services, "musicnn@0.1.0:mean-3s")).values()) == {1}
+        sad = household.folder("music") / "Wesnoth" / "sad.ogg"
+        assert "strings" in (await words(services, sad))["heard:musicnn"]
+        similar = await services.search.similar(await item_at(services, sad), limit=3)
+        assert len(similar) == 3
+
+
+async def test_lite_works_on_generated_media_too(household: Household) -> None:
+    household.also(models=LITE)
+    make_audio(household.folder("music") / "a.mp3", title="One", seconds=4)
+    make_picture(household.folder("images") / "a.jpg")
+    async with household.open() as services:
+        assert (
+            "musicnn 1 on cpu; efficientnet-lite0 1"
+            in (await run_steps(services, "sync", "describe"))[1]
+        )
+        again = await run_step(services, "describe")
+        assert again == "0 described"
+        assert all(w.process_id is None for w in services.workers.models.values())
+
+
+async def test_an_item_is_decoded_once_for_all_its_models(household: Household) -> None:
+    odd_house(household, 6, "odd", "odd-2")
+    async with household.open() as services:
+        tell(services, "odd", version=1)
+        tell(services, "odd-2", version=2)
+        calls = count_calls(services)
+        await run_steps(services, "sync", "describe")
+        assert calls.count("make_excerpts") == 6
+        assert len(await seen(services, "odd@1")) == len(await seen(services, "odd@2")) == 6
+        assert list((household.data_dir / "scratch").iterdir()) == []
+
+
+def count_calls(services: Services) -> list[str]:
+    calls: list[str] = []
+    call = services.workers.files.call
+
+    async def counted(operation: str, *arguments: Any, timeout: float | None = None) -> Any:
+        calls.append(operation)
+        return await call(operation, *arguments, timeout=timeout)
+
+    services.workers.files.call = counted  # type: ignore[method-assign]
+    return calls
+
+
+async def test_new_tags_are_no_reason_to_look_again(household: Household) -> None:
+    household.also(models=ModelSettings(audio=(), images=("odd",)))
+    path = household.folder("images") / "a.jpg"
+    make_picture(path)
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe")
+        calls = count_calls(services)
+        write(path.with_name("a.jpg.meta"), b"Our house.")
+        await run_steps(services, "sync", "describe")
+        assert "make_excerpts" not in calls
+        assert (await words(services, path))["sidecar"] == "Our house."
+        assert "seen:odd" in await words(services, path)
+
+
+async def test_a_note_of_the_person_comes_first_and_is_never_overwritten(
+    household: Household,
+) -> None:
+    (path,) = odd_house(household, 1)
+    write(path.with_name(path.name + ".meta"), b"My own words.")
+    async with household.open() as services:
+        for version in (1, 2):
+            tell(services, version=version)
+            await run_steps(services, "sync", "describe")
+        found = await words(services, path)
+        assert found["sidecar"] == "My own words."
+        (hit,) = await services.search.find("own words shade", mode="words")
+        assert hit.item_id == await item_at(services, path)
+
+
+async def test_an_item_that_ends_the_process_is_set_aside_and_the_rest_goes_on(
+    household: Household,
+) -> None:
+    odd_house(household, 10)
+    async with household.open() as services:
+        await run_step(services, "sync")
+        tell(services, poison=50)
+        lines = [await run_step(services, "describe") for _ in range(4)]
+        assert "odd 9, 1 failed on cpu" in lines[0]
+        assert len(await seen(services)) == 9
+        (reason,) = await failures(services)
+        assert "odd ended" in reason
+        assert (await failures(services))[reason] == 3
+        assert lines[3] == "0 described"  # not tried a fourth time
+        paint(household, 55, "50")  # another picture under the name
+        tell(services)
+        await run_steps(services, "sync", "describe")
+        assert len(await seen(services)) == 10
+        assert await failures(services) == {}
+
+
+async def test_a_file_that_cannot_be_decoded_is_named_and_set_aside(household: Household) -> None:
+    paths = odd_house(household, 3)
+    async with household.open() as services:
+        await run_step(services, "sync")
+        paths[1].write_bytes(paths[1].read_bytes()[:60])
+        assert "odd 2, 1 failed" in await run_step(services, "describe")
+        (reason,) = await failures(services)
+        assert "damaged or cut short" in reason or "not a picture" in reason
+
+
+async def test_out_of_memory_makes_the_batches_smaller(household: Household) -> None:
+    odd_house(household, 10)
+    log = household.home / "log"
+    async with household.open() as services:
+        await run_step(services, "sync")
+        tell(services, most=1, log=str(log))
+        assert "odd 10 on cpu" in await run_step(services, "describe")
+        sizes = [len(line.split()) for line in log.read_text().splitlines()]
+        assert sizes[:3] == [4, 2, 1]
+        assert set(sizes[-6:]) == {1}  # what did not fit is not tried again and again
+        assert await failures(services) == {}
+
+
+async def test_a_model_that_becomes_unusable_leaves_its_items_for_later(
+    household: Household,
+) -> None:
+    odd_house(household, 12)
+    async with household.open() as services:
+        await run_step(services, "sync")
+        tell(services, broken_after=1)
+        with pytest.raises(StepIncomplete, match="its weights are gone"):
+            await run_step(services, "describe")
+        assert len(await seen(services)) == 4
+        assert await failures(services) == {}
+        state = services.board.states()[-1]
+        assert (state.problem, state.is_loaded) == ("odd: its weights are gone", False)
+        tell(services)
+        assert "odd 8 on cpu" in await run_step(services, "describe")
+
+
+async def test_a_model_that_is_not_fetched_says_how_to_get_it(household: Household) -> None:
+    household.also(models=ModelSettings(audio=(), images=("odd", "siglip-base")))
+    paint(household, 10)
+    async with household.open() as services:
+        await run_step(services, "sync")
+        with pytest.raises(StepIncomplete, match="models fetch siglip-base") as caught:
+            await run_step(services, "describe")
+        assert "odd 1 on cpu" in caught.value.summary
+
+
+async def test_cancelling_wins_within_two_seconds_and_leaves_nothing_behind(
+    household: Household,
+) -> None:
+    odd_house(household, 12)
+    async with household.open() as services:
+        await run_step(services, "sync")
+        tell(services, seconds=60)
+        task = asyncio.create_task(run_step(services, "describe"))
+        while services.workers.models["odd"].process_id is None:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(1.5)
+        begun = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.monotonic() - begun < 2
+        assert services.workers.models["odd"].process_id is None
+        assert list((household.data_dir / "scratch").iterdir()) == []
+        tell(services)
+        assert "odd 12" in await run_step(services, "describe")
+
+
+async def test_the_end_of_the_quiet_hours_stops_after_the_batch_in_hand(
+    household: Household,
+) -> None:
+    odd_house(household, 12)
+    async with household.open() as services:
+        await run_step(services, "sync")
+        line = await describe(services, "schedule", most=0)
+        assert "12 left for the next night" in line
+        assert await seen(services) == {}
+        line = await describe(services, "schedule", most=1)
+        assert "odd 4 on cpu; 8 left for the next night" in line
+        assert len(await seen(services)) == 4
+        await describe(services, "schedule")
+        assert len(await seen(services)) == 12
+
+
+async def test_big_models_work_at_once_the_first_time_and_then_at_night(
+    household: Household,
+) -> None:
+    odd_house(household, 2, "odd-big")
+    async with household.open() as services:
+        await run_step(services, "sync")
+        assert "odd-big 2" in await describe(services, "clock")
+        paint(household, 200)
+        await run_step(services, "sync")
+        assert await describe(services, "clock") == "1 described"
+        assert "odd-big 1" in await describe(services, "schedule")
+        paint(household, 210)
+        await run_step(services, "sync")
+        assert "odd-big 1" in await describe(services, "person")
+
+
+async def test_another_model_renews_exactly_what_the_first_made_while_search_goes_on(
+    household: Household,
+) -> None:
+    odd_house(household, 8)
+    make_document(household.folder("text") / "a.txt", "A text that no picture model sees.")
+    async with household.open() as services:
+        tell(services)
+        await run_steps(services, "sync", "describe", "embed")
+        before = await vectors_of(services, "gt-all%")
+    household.also(models=ModelSettings(audio=(), images=("odd-2",)))
+    async with household.open() as services:
+        tell(services, "odd-2", version=2)
+        await describe(services, "schedule", most=1)
+        assert len(await seen(services, "odd@2")) == 4
+        used = await services.index.media_spaces()
+        assert [(u.model, u.space.name) for u in used] == [("odd", "odd@1")]
+        found = await services.search.find("shade 40", kind="images", limit=1)
+        assert len(found) == 1
+        await describe(services, "schedule")
+        used = await services.index.media_spaces()
+        assert [(u.model, u.space.name) for u in used] == [("odd-2", "odd@2")]
+        assert len(await seen(services, "odd@2")) == 8
+        producers = await words(services, household.folder("images") / "10.png")
+        assert "seen:odd-2" in producers
+        assert await vectors_of(services, "gt-all%") == before  # until embed renews the words
+
+
+async def vectors_of(services: Services, space: str) -> int:
+    async with services.database.read() as session:
+        return (
+            await session.scalar(
+                select(func.count()).select_from(Vector).where(Vector.space.like(space))
+            )
+            or 0
+        )
+
+
+async def test_search_by_words_reaches_the_space_of_the_pictures(household: Household) -> None:
+    odd_house(household, 10)
+    async with household.open() as services:
+        tell(services)
+        await run_steps(services, "sync", "describe", "embed")
+        hits = await services.search.find("70", kind="images", limit=2)
+        best = household.folder("images") / "70.png"
+        assert hits[0].item_id == await item_at(services, best)
+        assert any("its look fits" in hit.why for hit in hits)
+        similar = await services.search.similar(hits[0].item_id, limit=2)
+        assert len(similar) == 2
+
+
+async def test_the_board_tells_pace_memory_and_what_is_left(household: Household) -> None:
+    odd_house(household, 9)
+    async with household.open() as services:
+        await run_step(services, "sync")
+        await fill_board(services)
+        state = services.board.states()[-1]
+        assert (state.left, state.is_loaded, state.minutes_left) == (9, False, None)
+        tell(services, seconds=0.5)
+        task = asyncio.create_task(run_step(services, "describe"))
+        while services.board.states()[-1].left in (None, 9):
+            await asyncio.sleep(0.02)
+        state = services.board.states()[-1]
+        assert state.at_work
+        assert state.is_loaded
+        assert state.memory > 10 << 20
+        assert state.reason == "it is odd"
+        assert 200 < (state.pace.per_minute or 0) < 600  # four in half a second
+        await task
+        await fill_board(services)
+        state = services.board.states()[-1]
+        assert (state.left, state.at_work, state.is_loaded) == (0, False, False)
+    async with household.open() as services:  # another process knows the pace too
+        await fill_board(services)
+        assert services.board.states()[-1].pace.per_minute
+
+
+async def test_a_setting_that_changes_what_is_made_makes_it_due(household: Household) -> None:
+    first = ModelSettings(omni=("gemma-4-e2b",))
+    for other, is_same in (
+        (ModelSettings(omni=("gemma-4-e2b",), device="cpu"), True),
+        (ModelSettings(omni=("gemma-4-e2b",), longest_answer=50), False),
+        (ModelSettings(omni=("gemma-4-e2b",), four_bit=False), False),
+    ):
+        keys = []
+        for models in (first, other):
+            household.also(models=models)
+            chosen = {m.name: m for m in choose_models(household.settings)}
+            keys.append(worker_name(chosen["gemma-4-e2b"]))
+        assert (keys[0] == keys[1]) == is_same
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(perceive, "PAGE", 5)
+
+
+async def test_pages_leave_nothing_out_and_take_nothing_twice(
+    household: Household, small_pages: None
+) -> None:
+    odd_house(household, 23)
+    log = household.home / "log"
+    async with household.open() as services:
+        await run_step(services, "sync")
+        tell(services, log=str(log))
+        await run_step(services, "describe")
+        shades = [int(s) for s in log.read_text().split()]
+        assert sorted(shades) == [10 * (n + 1) % 256 if n < 25 else 0 for n in range(23)]
+        assert len(await find_items(services)) == 23
