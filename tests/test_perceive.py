@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import func, select
 
+from connectors.base import Kind
 from daemon import chosen_models
 from daemon.chosen_models import ChosenModel, choose_models
 from daemon.services import Services
@@ -105,7 +106,8 @@ async def test_the_lite_set_gives_words_and_vectors_to_every_kind(
     household: Household, shared_media: Path
 ) -> None:
     household.also(models=LITE)
-    for kind, label in (("images", "Walls"), ("music", "Wesnoth"), ("videos", "Clips")):
+    labels: dict[Kind, str] = {"images": "Walls", "music": "Wesnoth", "videos": "Clips"}
+    for kind, label in labels.items():
         shutil.copytree(shared_media / kind / label, household.folder(kind) / label)
     async with household.open() as services:
         lines = await run_steps(services, "sync", "describe", "embed")

@@ -1,0 +1,332 @@
+"""The model store, fetched from a stand-in hub by the hub's own client; and wholly offline."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.commands import models as verb
+from ml import model_store
+from ml.model_cards import BY_NAME, CARDS, ModelCard
+from ml.model_store import (
+    MANIFEST,
+    HubUnreachable,
+    ModelMissing,
+    ModelRefused,
+    ModelStore,
+    NoSpace,
+    Progress,
+    StoreError,
+)
+from tests import tiny_models
+from tests.household import Household
+from tests.stand_ins.hub import COMMIT, LATER, FakeHub
+from tests.verbs import ROOT, type_verb, typed_rows
+
+REPOSITORY = "someone/a-model"
+CARD = ModelCard("a-model", "text", "sentence", "MIT", repository=REPOSITORY)
+WEIGHTS = bytes(range(256)) * 4096
+FILES = {
+    "config.json": b"{}\n",
+    "model.safetensors": WEIGHTS,
+    "retrieval_query/adapter_model.safetensors": b"adapter" * 100,
+    "pytorch_model.bin": b"a pickle",
+    "README.md": b"words",
+}
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    fake = FakeHub(REPOSITORY, dict(FILES))
+    with fake.serving() as url:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        template = url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        yield fake
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    return ModelStore(tmp_path / "models")
+
+
+def test_what_is_wanted_is_fetched_verified_and_noted(hub: FakeHub, store: ModelStore) -> None:
+    told: list[Progress] = []
+    home = store.fetch(CARD, told.append)
+    assert store.path(CARD) == home
+    assert sorted(p.relative_to(home).as_posix() for p in home.rglob("*") if p.is_file()) == [
+        MANIFEST, "config.json", "model.safetensors", "retrieval_query/adapter_model.safetensors",
+    ]  # fmt: skip  # no pickle, and nothing that nobody asked for
+    manifest = json.loads((home / MANIFEST).read_text())
+    assert (manifest["revision"], manifest["repository"]) == (COMMIT, REPOSITORY)
+    assert manifest["files"]["model.safetensors"]["size"] == len(WEIGHTS)
+    assert store.verify(CARD) == []
+    assert told[-1].done == told[-1].total == sum(len(FILES[name]) for name in manifest["files"])
+    assert [p.done for p in told] == sorted(p.done for p in told)
+    assert "(100 %)" in str(told[-1])
+
+
+def test_a_download_that_was_cut_off_goes_on(hub: FakeHub, store: ModelStore) -> None:
+    config = len(FILES["config.json"])
+    hub.cut_after = 100_000
+    store_first(hub, store, config)
+    with pytest.raises(ModelMissing):
+        store.path(CARD)
+    assert store.state(CARD)[0] == "partial"
+    hub.requests.clear()
+    store.fetch(CARD)
+    asked = dict(hub.requests)
+    assert asked["model.safetensors"].startswith("bytes=")
+    assert int(asked["model.safetensors"][6:-1]) >= 100_000 - model_store.CHUNK
+    assert "config.json" not in asked
+    assert store.verify(CARD) == []
+
+
+def store_first(hub: FakeHub, store: ModelStore, config: int) -> None:
+    """Fetch once; the weights break off, whichever request was first."""
+    hub.commits[COMMIT] = {name: FILES[name] for name in ("config.json", "model.safetensors")}
+    hub.cut_after = None
+    send, cuts = hub._send_file, iter([None, 100_000])
+
+    def cut(handler: Any, revision: str, name: str) -> None:
+        hub.cut_after = next(cuts, None)
+        send(handler, revision, name)
+
+    hub._send_file = cut  # type: ignore[method-assign]
+    with pytest.raises(HubUnreachable, match="goes on from there"):
+        store.fetch(CARD)
+    hub._send_file = send  # type: ignore[method-assign]
+
+
+def test_wrong_bytes_are_fetched_again_once_and_then_reported(
+    hub: FakeHub, store: ModelStore
+) -> None:
+    hub.corrupt = {"model.safetensors"}
+    with pytest.raises(StoreError, match=r"model.safetensors of a-model is corrupt, twice"):
+        store.fetch(CARD)
+    assert [name for name, _ in hub.requests].count("model.safetensors") == 2
+    with pytest.raises(ModelMissing):
+        store.path(CARD)
+    hub.corrupt = set()
+    assert store.fetch(CARD)
+
+
+@pytest.mark.parametrize(
+    ("harm", "what"),
+    [
+        (lambda p: p.write_bytes(p.read_bytes()[:-1]), "cut short"),
+        (lambda p: p.write_bytes(b"\1" + p.read_bytes()[1:]), "corrupt"),
+        (lambda p: p.unlink(), "missing"),
+    ],
+)
+def test_what_is_damaged_is_named_and_only_that_is_fetched_again(
+    hub: FakeHub, store: ModelStore, harm: Any, what: str
+) -> None:
+    home = store.fetch(CARD)
+    harm(home / "model.safetensors")
+    (problem,) = store.verify(CARD)
+    assert problem.file == "model.safetensors"
+    assert what in problem.what
+    hub.requests.clear()
+    store.fetch(CARD)
+    assert [name for name, _ in hub.requests] == ["model.safetensors"]
+    assert store.verify(CARD) == []
+
+
+def test_a_branch_that_moves_does_not_move_the_model(hub: FakeHub, tmp_path: Path) -> None:
+    store = ModelStore(tmp_path)
+    store.fetch(CARD)
+    hub.push({**FILES, "model.safetensors": b"other weights"})
+    store.fetch(CARD)
+    assert json.loads((tmp_path / "a-model" / MANIFEST).read_text())["revision"] == COMMIT
+    ModelStore(tmp_path, revisions={"a-model": LATER}).fetch(CARD)
+    assert (tmp_path / "a-model" / "model.safetensors").read_bytes() == b"other weights"
+    assert not (tmp_path / "a-model.old").exists()
+
+
+def test_code_of_a_repository_needs_a_commit_that_somebody_named(
+    hub: FakeHub, tmp_path: Path
+) -> None:
+    card = ModelCard("a-model", "omni", "minicpm", "MIT", repository=REPOSITORY,
+                     runs_remote_code=True)  # fmt: skip
+    with pytest.raises(ModelRefused, match="name the commit"):
+        ModelStore(tmp_path).fetch(card)
+    assert ModelStore(tmp_path, revisions={"a-model": COMMIT}).fetch(card)
+
+
+def test_a_disk_that_is_too_full_is_told_before_anything_is_fetched(
+    hub: FakeHub, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("Usage", (), {"free": 10**6})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(NoSpace, match=r"1\.1 GB are needed .* 0\.0 GB are free"):
+        store.fetch(CARD)
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (503, HubUnreachable, "does not answer"),
+        (403, ModelRefused, "licence"),
+    ],
+)
+def test_what_the_hub_refuses_is_said(
+    hub: FakeHub, store: ModelStore, status: int, error: type[Exception], words: str
+) -> None:
+    hub.status = status
+    with pytest.raises(error, match=words):
+        store.fetch(CARD)
+
+
+def test_a_hub_that_is_not_there_is_said(hub: FakeHub, tmp_path: Path) -> None:
+    hub.status = 500
+    with pytest.raises(HubUnreachable):
+        ModelStore(tmp_path).fetch(CARD)
+
+
+def test_names_never_leave_the_folder(store: ModelStore) -> None:
+    for name in ("../evil", "..", "a/b", ""):
+        card = ModelCard(name, "text", "sentence", "MIT", repository=REPOSITORY)
+        with pytest.raises(ModelRefused):
+            store.path(card)
+
+
+def test_a_repository_that_names_files_outside_is_refused(hub: FakeHub, store: ModelStore) -> None:
+    hub.commits[COMMIT] = {"../evil.json": b"{}", "model.safetensors": b"w"}
+    with pytest.raises(ModelRefused, match="evil"):
+        store.fetch(CARD)
+
+
+FETCH = """
+import sys
+from pathlib import Path
+import huggingface_hub
+from ml.model_cards import ModelCard
+from ml.model_store import ModelStore
+card = ModelCard("a-model", "text", "sentence", "MIT", repository="someone/a-model")
+ModelStore(Path(sys.argv[1])).fetch(card, lambda progress: print(progress.done, flush=True))
+"""
+
+
+def test_a_fetch_that_is_killed_leaves_no_half_model_and_goes_on(
+    hub: FakeHub, tmp_path: Path
+) -> None:
+    hub.commits[COMMIT] = {"config.json": b"{}", "model.safetensors": WEIGHTS * 64}
+    environment = os.environ | {"HF_ENDPOINT": hub.url, "PYTHONPATH": str(ROOT)}
+    child = subprocess.Popen(
+        [sys.executable, "-c", FETCH, str(tmp_path)], env=environment, stdout=subprocess.PIPE
+    )
+    assert child.stdout
+    while int(child.stdout.readline() or b"0") < 3_000_000:
+        assert child.poll() is None
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    store = ModelStore(tmp_path)
+    with pytest.raises(ModelMissing):
+        store.path(CARD)
+    store.fetch(CARD)
+    assert store.verify(CARD) == []
+    assert hub.requests[-1][1].startswith("bytes=")
+
+
+def test_two_fetches_of_a_model_do_not_collide(hub: FakeHub, tmp_path: Path) -> None:
+    store = ModelStore(tmp_path)
+    with (
+        model_store._only_one(tmp_path / ".a-model.lock", "a-model"),
+        pytest.raises(StoreError, match="another process"),
+    ):
+        store.fetch(CARD)
+    assert store.fetch(CARD)
+
+
+def test_a_kill_between_two_renames_is_undone(hub: FakeHub, tmp_path: Path) -> None:
+    store = ModelStore(tmp_path)
+    store.fetch(CARD)
+    (tmp_path / "a-model").rename(tmp_path / "a-model.old")
+    hub.requests.clear()
+    store.fetch(CARD)
+    assert hub.requests == []  # small files of git are known by their manifest
+    assert store.verify(CARD) == []
+
+
+def test_a_folder_filled_by_hand_is_used_and_watched_from_then_on(tmp_path: Path) -> None:
+    home = tmp_path / "a-model"
+    home.mkdir()
+    (home / "config.json").write_text("{}")
+    (home / "model.safetensors").write_bytes(WEIGHTS)
+    store = ModelStore(tmp_path)
+    assert store.path(CARD) == home
+    assert store.verify(CARD) == []
+    (home / "model.safetensors").write_bytes(b"\1" + WEIGHTS[1:])
+    assert [p.what for p in store.verify(CARD)] == ["is corrupt"]
+
+
+OFFLINE = """
+import socket, sys
+def refuse(*arguments, **options):
+    raise AssertionError("a socket was opened")
+socket.socket.connect = socket.socket.connect_ex = refuse
+socket.create_connection = socket.getaddrinfo = refuse
+from pathlib import Path
+from ml.model_cards import ModelCard
+from ml.model_store import ModelStore
+from ml.families import sentence, siglip
+store = ModelStore(Path(sys.argv[1]))
+for name, family, role in (("words", sentence, "text"), ("pictures", siglip, "images")):
+    card = ModelCard(name, role, "x", "MIT", repository="someone/" + name)
+    worker = family.start({"folder": str(store.path(card)), "device": "cpu"})
+    assert len(worker.embed_query("rain on the window")) == 4 * worker.about()["dimensions"]
+print("all well")
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_filled_folder_works_with_every_socket_blocked(tmp_path: Path) -> None:
+    tiny_models.jina(tmp_path / "words")
+    tiny_models.siglip(tmp_path / "pictures")
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE, str(tmp_path)], env=environment, capture_output=True,
+        text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "all well"
+
+
+def test_the_verb_lists_fetches_verifies_and_removes(
+    hub: FakeHub, household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BY_NAME, "a-model", CARD)
+    monkeypatch.setattr(verb, "CARDS", (*CARDS, CARD))
+    rows = {row["name"]: row for row in typed_rows(household, "models", "list")}
+    assert rows["minilm"]["state"] == "in the installation"
+    assert rows["minilm"]["chosen"] == "yes"
+    assert rows["a-model"]["state"] == "missing"
+    status, told = type_verb(household, "models", "fetch", "a-model")
+    assert status == 0
+    assert "(100 %)" in told
+    rows = {row["name"]: row for row in typed_rows(household, "models", "list")}
+    assert rows["a-model"]["state"] == "ready"
+    assert type_verb(household, "models", "verify", "a-model")[0] == 0
+    weights = household.data_dir / "models" / "a-model" / "model.safetensors"
+    weights.write_bytes(b"\1" + WEIGHTS[1:])
+    assert type_verb(household, "models", "verify", "a-model")[0] == 1
+    assert type_verb(household, "models", "path", "a-model")[0] == 0
+    assert type_verb(household, "models", "remove", "a-model")[0] == 0
+    assert type_verb(household, "models", "path", "a-model")[0] == 1
+    assert type_verb(household, "models", "fetch", "nobody")[0] == 2
+    assert type_verb(household, "models", "remove")[0] == 2
+    begun = time.monotonic()
+    assert type_verb(household, "models", "fetch")[0] == 0  # lite needs nothing
+    assert time.monotonic() - begun < 30
