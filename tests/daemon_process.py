@@ -57,6 +57,8 @@ def running_daemon(home: Path, **environment: str) -> Iterator[DaemonProcess]:
     surroundings = os.environ | {
         "ANAGNORISIS_MEDIA": str(home / "media"),
         "ANAGNORISIS_WEB__PORT": str(port),
+        "ANAGNORISIS_MODELS__AUDIO": "none",
+        "ANAGNORISIS_MODELS__IMAGES": "none",
         **environment,
     }
     with (home / "daemon.log").open("ab") as log:
