@@ -1,10 +1,12 @@
 """Where a model runs: the choice of a device, and why."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-from ml.perceiving import ModelUnusable
+from ml.perceiving import ModelUnusable, OutOfMemory
 
 SPARE_MEMORY = 512 << 20
 """Bytes of VRAM that a batch may need beside the weights."""
@@ -62,6 +64,18 @@ def free_memory() -> None:
     """Give back what a failed batch left behind."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+@contextmanager
+def out_of_memory_told() -> Iterator[None]:
+    """Raise what torch says of too little memory as OutOfMemory: a smaller batch may fit."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        free_memory()
+        raise OutOfMemory(str(error)) from error
 
 
 def vram_bytes() -> int:

@@ -251,6 +251,7 @@ class ModelStore:
 
 def _ask_hub(card: ModelCard, revision: str) -> tuple[str, list[_Wanted]]:
     """Return the commit, and the files that are wanted of it."""
+    from httpx2 import HTTPError  # what its client raises when there is no connection
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -273,10 +274,8 @@ def _ask_hub(card: ModelCard, revision: str) -> tuple[str, list[_Wanted]]:
         raise ModelRefused(f"The hub has no model {card.repository}.") from error
     except OfflineModeIsEnabled as error:
         raise HubUnreachable("HF_HUB_OFFLINE is set, so nothing is fetched.") from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except (HfHubHTTPError, HTTPError, OSError, ValueError) as error:
         raise HubUnreachable(f"The hub does not answer: {_short(error)}") from error
-    except Exception as error:  # the client's own HTTP library, whichever it is
-        raise HubUnreachable(f"The hub cannot be reached: {_short(error)}") from error
     wanted = [_want(file) for file in info.siblings or () if _is_wanted(card, file.rfilename)]
     if not wanted:
         raise ModelRefused(f"{card.repository} has no safetensors that could be fetched.")

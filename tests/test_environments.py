@@ -109,14 +109,15 @@ async def test_laion_clap_answers_as_its_package_does_with_nothing_fetched(tiny_
         about = await worker.call("about")
         assert re.fullmatch("laion-clap@[0-9a-f]{12}:10s", about["space"])
         assert (about["dimensions"], about["device"]) == (512, "cpu")
-        assert about["memory"] > 100 << 20
-        vectors = await worker.call("embed_audio", [str(part) for part in parts])
-        assert same(vectors, "<f2", np.load(tiny_clap / "vectors.npy"))
+        items = [{"kind": "music", "sound": str(p), "pictures": "", "text": ""} for p in parts]
+        answer = await worker.call("perceive", items)
+        assert answer["rows"] == [2, 0, 1]
+        assert same(answer["vectors"], "<f2", np.load(tiny_clap / "vectors.npy"))
         query = await worker.call("embed_query", "slow strings")
         assert same(query, "<f4", np.load(tiny_clap / "query.npy"))
-        np.save(parts[1], sound[:, :100])
-        with pytest.raises(WorkerFailed, match="is not ten seconds"):
-            await worker.call("embed_audio", [str(parts[1])])
+        np.save(parts[1], sound[:1, :100_000])  # a short sound is repeated
+        short = await worker.call("perceive", items[1:2])
+        assert short["rows"] == [1]
     finally:
         await worker.close()
 
@@ -227,7 +228,7 @@ async def echo_worker(echo: Path) -> AsyncIterator[Worker]:
     own = python_of("minicpm")
     options = {
         "folder": str(echo), "device": "cpu", "revision": "0123456789abcdef", "four_bit": True,
-        "longest_answer": 50,
+        "longest_answer": 50, "prompts": {"images": "Describe.", "videos": "Describe."},
     }  # fmt: skip
     python = str(own) if own.exists() else sys.executable
     worker = Worker("minicpm", "ml.families.minicpm", options, python=python)
@@ -242,20 +243,24 @@ async def test_a_model_that_brings_its_own_code_is_asked_as_minicpm_is(
 
     In MiniCPM's environment where there is one, otherwise in this one with its newer transformers.
     """
-    picture, sound = tmp_path / "picture.npy", tmp_path / "sound.npy"
-    np.save(picture, np.full((3, 5, 3), (10, 20, 30), np.uint8))
-    np.save(sound, np.full(16_000, 0.25, np.float32))
+    picture, frames = tmp_path / "picture.npy", tmp_path / "frames.npy"
+    sound = tmp_path / "sound.npy"
+    np.save(picture, np.full((1, 3, 5, 3), (10, 20, 30), np.uint8))
+    np.save(frames, np.full((2, 3, 5, 3), (10, 20, 30), np.uint8))
+    np.save(sound, np.full((2, 16_000), 0.25, np.float32))
     about = await echo_worker.call("about")
     assert about == {
-        "model": "minicpm-o@0123456789ab", "device": "cpu", "reason": "the settings say so",
-        "four_bit": False, "memory": 6 * 4,
+        "space": "minicpm-o@0123456789ab", "dimensions": 0, "device": "cpu",
+        "reason": "the settings say so", "has_text_tower": False, "vram": 0,
     }  # fmt: skip
-    one = {"prompt": "Describe.", "pictures": [str(picture)], "audio": [], "text": "A letter."}
-    several = {**one, "pictures": [str(picture)] * 2, "audio": [str(sound)] * 2, "text": ""}
-    answers = await echo_worker.call("describe", [one, several])
-    first, second = (json.loads(answer) for answer in answers)
+    one = {"kind": "images", "pictures": str(picture), "sound": "", "text": ""}
+    several = {"kind": "videos", "pictures": str(frames), "sound": str(sound), "text": ""}
+    short = {"kind": "text", "pictures": "", "sound": "", "text": "A letter."}
+    words = (await echo_worker.call("perceive", [one, several, short]))["words"]
+    assert words[2] == ""  # a short text needs no summary
+    first, second = (json.loads(answer) for answer in words[:2])
     pixels, samples = ["RGB", 5, 3, 10, 20, 30], ["float32", 16_000, 0.25]
-    assert first["seen"] == [pixels, "Describe.\n\nA letter."]
+    assert first["seen"] == [pixels, "Describe."]
     assert second["seen"] == [pixels, pixels, samples, samples, "Describe."]
     assert first["weight"] == 3
     assert first["parts"] == [True, True, False]

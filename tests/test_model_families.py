@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from safetensors.torch import load_file
 
+from ml import describing
 from ml.devices import is_out_of_memory
 from ml.families import (
     clap,
@@ -263,18 +264,18 @@ MEANT = [
 
 @pytest.mark.parametrize("answer", REFUSED)
 def test_answers_that_say_nothing_are_thrown_away(answer: str) -> None:
-    assert omni.clean_answer(answer) == ""
+    assert describing.clean_answer(answer) == ""
 
 
 @pytest.mark.parametrize("answer", MEANT)
 def test_real_descriptions_stay(answer: str) -> None:
-    assert omni.clean_answer(answer) == answer
+    assert describing.clean_answer(answer) == answer
 
 
 def test_of_a_long_text_the_beginning_the_middle_and_the_end_are_shown() -> None:
     text = "a" * 30_000 + "MIDDLE" + "b" * 30_000 + "THE END"
-    shown = omni.excerpt(text)
-    assert len(shown) < omni.LONGEST_TEXT + 30
+    shown = describing.excerpt(text)
+    assert len(shown) < describing.LONGEST_TEXT + 30
     assert "MIDDLE" in shown
     assert shown.endswith("THE END")
 

@@ -188,9 +188,11 @@ def test_what_the_hub_refuses_is_said(
         store.fetch(CARD)
 
 
-def test_a_hub_that_is_not_there_is_said(hub: FakeHub, tmp_path: Path) -> None:
-    hub.status = 500
-    with pytest.raises(HubUnreachable):
+def test_a_hub_that_is_not_there_is_said(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(HubUnreachable, match="does not answer"):
         ModelStore(tmp_path).fetch(CARD)
 
 

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from struct import error as StructError
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pillow_heif
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -60,6 +60,18 @@ def shrink(image: Image.Image, size: int) -> Image.Image:
     image = image.convert("RGBA" if has_alpha else "RGB")
     image.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=2.0)
     return image
+
+
+def frame_picture(frame: Any, stream: Any, size: int) -> Image.Image:
+    """Return a frame of a video at most `size` a side: square pixels, turned as it says."""
+    aspect = float(stream.sample_aspect_ratio or 1) or 1.0
+    width, height = frame.width * aspect, float(frame.height)
+    scale = min(1.0, size / max(width, height))
+    small = frame.reformat(  # in FFmpeg
+        width=max(1, round(width * scale)), height=max(1, round(height * scale)), format="rgb24"
+    )
+    image: Image.Image = small.to_image()
+    return image.rotate(frame.rotation, expand=True) if frame.rotation else image
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from connectors.base import Kind, UnreadableFile
 from connectors.folder.containers import find_stream, open_container, seconds_of
-from connectors.folder.decoding import MOST_PIXELS, open_picture, shrink
+from connectors.folder.decoding import MOST_PIXELS, frame_picture, open_picture, shrink
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -198,7 +198,7 @@ def _frames(file: BinaryIO, size: int) -> list[Pixels]:
             if found is None:
                 continue
             last = float(found.time or 0.0)
-            taken.append(_frame_pixels(found, stream, size))
+            taken.append(np.asarray(frame_picture(found, stream, size)))
             if not duration:
                 break
     if not taken:
@@ -221,20 +221,6 @@ def _frame_at(container: Any, stream: Any, wanted: float, last: float) -> Any:
         if decoded >= MOST_DECODED:
             break
     return None
-
-
-def _frame_pixels(frame: Any, stream: Any, size: int) -> Pixels:
-    """Scale in FFmpeg, with square pixels, and turn as the frame says."""
-    aspect = float(stream.sample_aspect_ratio or 1) or 1.0
-    width, height = frame.width * aspect, float(frame.height)
-    scale = min(1.0, size / max(width, height))
-    small = frame.reformat(
-        width=max(1, round(width * scale)), height=max(1, round(height * scale)), format="rgb24"
-    )
-    image: Image.Image = small.to_image()
-    if frame.rotation:
-        image = image.rotate(frame.rotation, expand=True)
-    return np.asarray(image)
 
 
 def _shrunk(pictures: Sequence[Pixels], sizes: Sequence[int]) -> list[Pixels]:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from connectors.base import Kind, UnreadableFile
 from connectors.folder.containers import find_stream, is_cover, open_container
-from connectors.folder.decoding import MOST_PIXELS, open_picture, shrink
+from connectors.folder.decoding import MOST_PIXELS, frame_picture, open_picture, shrink
 from connectors.folder.documents import open_pdf
 from connectors.folder.formats import extension_of
 
@@ -90,7 +90,7 @@ def _video_frame(file: BinaryIO, size: int) -> Image.Image | None:
             if share and container.duration:
                 container.seek(int(container.duration * share))
             if frame := _decode_one(container, stream):
-                return _frame_picture(frame, stream, size)
+                return frame_picture(frame, stream, size)
     return None
 
 
@@ -105,18 +105,6 @@ def _decode_one(container: Any, stream: Any) -> Any:
         if tried > 100:
             break
     return None
-
-
-def _frame_picture(frame: Any, stream: Any, size: int) -> Image.Image:
-    """Scale in FFmpeg, with square pixels, and turn as the frame says."""
-    aspect = float(stream.sample_aspect_ratio or 1) or 1.0
-    width, height = frame.width * aspect, float(frame.height)
-    scale = min(1.0, size / max(width, height))
-    small = frame.reformat(
-        width=max(1, round(width * scale)), height=max(1, round(height * scale)), format="rgb24"
-    )
-    image: Image.Image = small.to_image()
-    return image.rotate(frame.rotation, expand=True) if frame.rotation else image
 
 
 def _first_page(file: BinaryIO, size: int) -> Image.Image | None:

@@ -10,8 +10,7 @@ Its mel spectrogram is not that of transformers' CLAP, so the two share no space
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ml.devices import choose_device, free_memory, is_out_of_memory, use_all_cores
+from ml.devices import choose_device, out_of_memory_told, use_all_cores, vram_bytes
 from ml.installed import file_hash
-from ml.perceiving import ModelUnusable, OutOfMemory
+from ml.perceiving import Item, ModelUnusable, Percept, pack_percepts
 
 Floats = npt.NDArray[np.float32]
 
@@ -44,9 +43,12 @@ SUFFIXES = (".pt", ".ckpt", ".pth")
 
 
 def start(options: dict[str, Any]) -> "LaionClap":
-    """Load the checkpoint. Raises ModelUnusable, OutOfMemory."""
+    """Load the checkpoint: {"folder", "device", "texts_folder": where the tokenizers are}.
+
+    Without the last they are looked for beside the checkpoint. Raises ModelUnusable, OutOfMemory.
+    """
     _stay_offline()
-    texts = Path(options["texts_folder"])
+    texts = Path(options.get("texts_folder") or options["folder"])
     _check_texts(texts)
     checkpoint = _find_checkpoint(Path(options["folder"]))
     return LaionClap(checkpoint, texts, options.get("device", "auto"))
@@ -60,9 +62,8 @@ class LaionClap:
         state = _read_checkpoint(checkpoint)
         size = sum(tensor.nbytes for tensor in state.values())
         self._device, self._reason = choose_device(device, size + EXTRA_MEMORY)
-        with _out_of_memory_told():
+        with out_of_memory_told():
             self._model = _build(state, texts, self._device)
-        self._memory = size
         self._space = f"laion-clap@{file_hash(checkpoint)[:12]}:10s"
 
     def about(self) -> dict[str, Any]:
@@ -72,36 +73,40 @@ class LaionClap:
             "dimensions": DIMENSIONS,
             "device": self._device,
             "reason": self._reason,
-            "memory": self._memory,
+            "vram": vram_bytes(),
             "has_text_tower": True,
         }
 
-    def embed_audio(self, paths: list[str]) -> bytes:
-        """Return unit vectors of all windows in order, as float16.
+    def perceive(self, items: list[Item]) -> dict[str, Any]:
+        """Return a vector for each window of ten seconds at 48 kHz; it says no words."""
+        return pack_percepts([Percept(self._hear(item["sound"]), "") for item in items])
 
-        Each path is a .npy file of float32 (windows, 480000), mono at 48 kHz.
-        """
-        parts = []
-        for path in paths:
-            windows = np.load(path, mmap_mode="r", allow_pickle=False)
-            if windows.dtype != np.float32 or windows.shape[1:] != (WINDOW,):
-                raise ValueError(f"Sound of {windows.dtype} {windows.shape} is not ten seconds.")
-            for first in range(0, len(windows), BATCH_WINDOWS):
-                batch = np.array(windows[first : first + BATCH_WINDOWS])
-                parts.append(self._run(self._model.get_audio_embedding_from_data, batch))
-        return b"".join(part.astype("<f2").tobytes() for part in parts)
+    def _hear(self, path: str) -> Floats:
+        windows = np.load(path, allow_pickle=False)
+        made = [np.empty((0, DIMENSIONS), np.float32)]
+        for first in range(0, len(windows), BATCH_WINDOWS):
+            batch = np.stack([_whole(w) for w in windows[first : first + BATCH_WINDOWS]])
+            made.append(self._run(self._model.get_audio_embedding_from_data, batch))
+        return np.concatenate(made)
 
     def embed_query(self, text: str) -> bytes:
         """Return the unit vector of a text, as float32."""
-        vectors = self._run(self._model.get_text_embedding, [text])
-        return vectors.astype("<f4").tobytes()
+        vector: bytes = self._run(self._model.get_text_embedding, [text]).astype("<f4").tobytes()
+        return vector
 
     def _run(self, embed: Callable[[Any], Floats], batch: Any) -> Floats:
-        with torch.inference_mode(), _out_of_memory_told():
+        with torch.inference_mode(), out_of_memory_told():
             vectors = embed(batch)
         if not np.isfinite(vectors).all():
             raise ModelUnusable("The model gave numbers that are not finite.")
         return vectors
+
+
+def _whole(window: Floats) -> Floats:
+    """Repeat a sound that is shorter than ten seconds, as the package does with files."""
+    if not len(window) or len(window) >= WINDOW:
+        return np.resize(window, WINDOW) if len(window) else np.zeros(WINDOW, np.float32)
+    return np.pad(np.tile(window, WINDOW // len(window)), (0, WINDOW % len(window)))
 
 
 def _stay_offline() -> None:
@@ -226,14 +231,3 @@ def resolve_names(texts: Path) -> None:
 
     tokenizers.from_pretrained = classmethod(tokenizer)
     models.from_pretrained = classmethod(model)
-
-
-@contextmanager
-def _out_of_memory_told() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        free_memory()
-        raise OutOfMemory(str(error)) from error

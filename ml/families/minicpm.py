@@ -10,16 +10,20 @@ tests drive the same path with a tiny model that brings its own code. In 4 bit i
 
 import importlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from ml.devices import choose_device, floats_for, free_memory, is_out_of_memory, use_all_cores
-from ml.perceiving import ModelUnusable, OutOfMemory
+from ml.describing import Request, clean_answer, make_request
+from ml.devices import (
+    choose_device,
+    floats_for,
+    out_of_memory_told,
+    use_all_cores,
+    vram_bytes,
+)
+from ml.perceiving import Item, ModelUnusable, Percept, pack_percepts
 
 IN_FOUR_BIT = 1 / 3
 """Of the weights' size in 16 bit: the language model shrinks to a quarter, the rest stays."""
@@ -29,17 +33,6 @@ IN_FULL = [
     "vpm", "resampler", "apm", "audio_projection_layer", "tts", "lm_head", "out_proj", "kv_proj",
 ]  # fmt: skip
 """Not in 4 bit: small, or used by its code in a way that 4 bit does not allow."""
-
-
-class Request(TypedDict):
-    """What the model is to describe."""
-
-    prompt: str
-    pictures: list[str]
-    """.npy files of uint8 (height, width, 3); several are the frames of a video."""
-    audio: list[str]
-    """.npy files of float32 (samples,), mono at 16 kHz."""
-    text: str
 
 
 def start(options: dict[str, Any]) -> "MiniCPM":
@@ -56,6 +49,7 @@ def start(options: dict[str, Any]) -> "MiniCPM":
         options.get("device", "auto"),
         four_bit=bool(options.get("four_bit", True)),
         longest_answer=int(options.get("longest_answer", 200)),
+        prompts=dict(options.get("prompts") or {}),
     )
 
 
@@ -63,7 +57,14 @@ class MiniCPM:
     """The operations of the worker."""
 
     def __init__(
-        self, folder: Path, revision: str, device: str, *, four_bit: bool, longest_answer: int
+        self,
+        folder: Path,
+        revision: str,
+        device: str,
+        *,
+        four_bit: bool,
+        longest_answer: int,
+        prompts: dict[str, str],
     ) -> None:
         use_all_cores()
         size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
@@ -74,38 +75,39 @@ class MiniCPM:
         self._four_bit = four_bit and self._device == "cuda"
         self._revision = revision
         self._longest_answer = longest_answer
-        with _out_of_memory_told():
+        self._prompts = prompts
+        with out_of_memory_told():
             self._model = _load(folder, self._device, size, four_bit=self._four_bit)
-        self._memory = sum(tensor.nbytes for tensor in self._model.parameters())
 
     def about(self) -> dict[str, Any]:
-        """Return which model this is, and where it runs."""
+        """Return which model this is, and where it runs; it makes words and no vectors."""
         return {
-            "model": f"minicpm-o@{self._revision[:12]}",
+            "space": f"minicpm-o@{self._revision[:12]}",
+            "dimensions": 0,
             "device": self._device,
             "reason": self._reason,
-            "four_bit": self._four_bit,
-            "memory": self._memory,
+            "has_text_tower": False,
+            "vram": vram_bytes(),
         }
 
-    def describe(self, requests: list[Request]) -> list[str]:
-        """Return an answer to each request; they are asked one by one."""
-        with _out_of_memory_told():
-            return [self._ask(request) for request in requests]
+    def perceive(self, items: list[Item]) -> dict[str, Any]:
+        """Return a description of each item; they are asked one by one."""
+        words = []
+        for item in items:
+            request = make_request(item, self._prompts)
+            with out_of_memory_told():
+                words.append(clean_answer(self._ask(request)) if request else "")
+        return pack_percepts([Percept(np.empty((0, 0), np.float32), said) for said in words])
 
     def _ask(self, request: Request) -> str:
-        pictures = [
-            Image.fromarray(np.load(path, allow_pickle=False)) for path in request["pictures"]
-        ]
-        sounds = [np.load(path, allow_pickle=False) for path in request["audio"]]
-        words = "\n\n".join(part for part in (request["prompt"], request["text"]) if part)
+        pictures, sounds = request.pictures, request.sounds
         options: dict[str, Any] = {}
         if len(pictures) > 1:  # as the model card asks videos: frames are neither cut nor numbered
             options |= {"use_image_id": False, "max_slice_nums": 1}
         if len(sounds) > 1:  # merged ones get fewer places than the prompt reserves for them
             options["merge_audio_from_same_content"] = False
         answer = self._model.chat(
-            msgs=[{"role": "user", "content": [*pictures, *sounds, words]}],
+            msgs=[{"role": "user", "content": [*pictures, *sounds, request.prompt]}],
             do_sample=False,
             max_new_tokens=self._longest_answer,
             use_tts_template=False,
@@ -148,14 +150,3 @@ def _load(folder: Path, device: str, size: int, *, four_bit: bool) -> Any:
     except (OSError, ValueError) as error:
         raise ModelUnusable(f"MiniCPM-o cannot be loaded from {folder}: {error}") from error
     return (model if four_bit else model.to(device)).eval()
-
-
-@contextmanager
-def _out_of_memory_told() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        free_memory()
-        raise OutOfMemory(str(error)) from error
