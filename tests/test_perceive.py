@@ -1,6 +1,7 @@
 """Models look and listen: each item once, whatever happens to them on the way."""
 
 import asyncio
+import re
 import shutil
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from sqlalchemy import func, select
 from connectors.base import Kind
 from daemon import chosen_models
 from daemon.chosen_models import ChosenModel, choose_models
+from daemon.commands.model_check import examine_models
 from daemon.services import Services
 from daemon.settings import ModelSettings
 from daemon.steps import STEPS, perceive
@@ -23,6 +25,7 @@ from daemon.workers.worker import Worker
 from ml.model_cards import BY_NAME, FAMILIES, Family, ModelCard
 from tests.household import LITE, Household, find_items, item_at, run_step, run_steps
 from tests.media import make_audio, make_document, make_picture, write
+from tests.web_client import open_client
 
 SPACE = "odd@1"
 
@@ -411,6 +414,35 @@ async def test_a_setting_that_changes_what_is_made_makes_it_due(household: House
             chosen = {m.name: m for m in choose_models(household.settings)}
             keys.append(worker_name(chosen["gemma-4-e2b"]))
         assert (keys[0] == keys[1]) == is_same
+
+
+async def test_doctor_loads_every_model_and_shows_it_samples(household: Household) -> None:
+    odd_house(household, 1, "odd", "odd-big")
+    async with household.open() as services:
+        tell(services, "odd-big", version=2)
+        found = {f.about: f async for f in examine_models(services, thoroughly=True)}
+        assert found["text model"].is_well
+        assert "on cpu" in found["text model"].message
+        odd, big = found["images model odd"], found["images model odd-big"]
+        assert odd.is_well
+        assert "2 vectors; images: Looks like: shade" in odd.message
+        assert not big.is_well  # a large model that ends up on the CPU is worth a word
+        assert all(worker.process_id is None for worker in services.workers.models.values())
+        assert list((household.data_dir / "scratch").iterdir()) == []
+        tell(services, broken_after=0)
+        found = {f.about: f async for f in examine_models(services, thoroughly=True)}
+        assert "its weights are gone" in found["images model odd"].message
+
+
+async def test_the_jobs_page_shows_the_models(household: Household) -> None:
+    odd_house(household, 3)
+    async with household.open() as services:
+        tell(services)
+        await run_steps(services, "sync", "describe")
+        async with open_client(services) as client:
+            page = await (await client.get("/jobs")).text()
+        assert re.search(r"<td>odd</td><td>images</td>\s*<td>not loaded</td>", page)
+        assert "a minute</td>" in page
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from daemon.jobs.queue import enqueue, request_cancel
 from daemon.steps import STEPS
+from daemon.steps.perceive import fill_board
 from daemon.store.browse import find_sources
 from daemon.store.models import JobRun
 from daemon.store.overview import find_active, find_history, find_set_aside
@@ -26,6 +27,7 @@ async def jobs(request: web.Request) -> web.Response:
 
 
 async def _page(request: web.Request) -> web.Response:
+    await fill_board(request.app[SERVICES])
     async with request.app[SERVICES].database.read() as session:
         active, history = await find_active(session), await find_history(session)
         sources = await find_sources(session)
@@ -33,7 +35,8 @@ async def _page(request: web.Request) -> web.Response:
     return show(
         request, await find_viewer(request), "jobs.html", "_jobs.html", steps=STEPS,
         runs=_rows(request, active), history=history, sources=sources, set_aside=set_aside,
-        set_aside_total=total, workers=request.app[SERVICES].settings.workers,
+        set_aside_total=total, models=request.app[SERVICES].board.states(),
+        workers=request.app[SERVICES].settings.workers,
     )  # fmt: skip
 
 

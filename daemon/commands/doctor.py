@@ -12,26 +12,29 @@ from sqlalchemy import func, select, text
 
 from daemon.commands.command import DONE, FAILED, Verbs, add_verb, answer
 from daemon.commands.finding import Finding
+from daemon.commands.model_check import examine_models
 from daemon.commands.server_check import examine_servers
 from daemon.services import Services
 from daemon.settings import Settings
 from daemon.store.models import Item, Source, UnreadableLocation, Work
 from daemon.store.work import MAXIMUM_ATTEMPTS
-from daemon.workers.worker import WorkerDied, WorkerFailed
 
 LITTLE_SPACE = 1 << 30
 
 
 def add_verbs(verbs: Verbs) -> None:
     """Add the verbs of this module."""
-    add_verb(
+    parser = add_verb(
         verbs, "doctor", doctor, "check settings, folders, servers, models, disk", answers=True
+    )
+    parser.add_argument(
+        "--gpu", action="store_true", help="load every model, and let it work on samples"
     )
 
 
 async def doctor(services: Services, arguments: argparse.Namespace) -> int:
     """Check everything; the exit status tells whether all is well."""
-    findings = [finding async for finding in _examine(services)]
+    findings = [finding async for finding in _examine(services, thoroughly=arguments.gpu)]
     rows = [
         {"state": "ok" if f.is_well else "PROBLEM", "about": f.about, "message": f.message}
         for f in findings
@@ -44,7 +47,7 @@ async def doctor(services: Services, arguments: argparse.Namespace) -> int:
     return DONE if all(finding.is_well for finding in findings) else FAILED
 
 
-async def _examine(services: Services) -> AsyncIterator[Finding]:
+async def _examine(services: Services, *, thoroughly: bool) -> AsyncIterator[Finding]:
     for finding in _examine_data_folder(services.settings):
         yield finding
     yield await _examine_database(services)
@@ -56,7 +59,8 @@ async def _examine(services: Services) -> AsyncIterator[Finding]:
         yield finding
     async for finding in _examine_sources(services):
         yield finding
-    yield await _examine_text_model(services)
+    async for finding in examine_models(services, thoroughly=thoroughly):
+        yield finding
     yield await _examine_set_aside(services)
     year = time.localtime().tm_year
     yield Finding("clock", year >= 2026, time.strftime("%Y-%m-%d %H:%M %Z"))
@@ -97,14 +101,6 @@ async def _examine_sources(services: Services) -> AsyncIterator[Finding]:
         )
         for source in troubled:
             yield Finding(f"source {source.name}", False, source.problem)
-
-
-async def _examine_text_model(services: Services) -> Finding:
-    try:
-        about = await services.workers.text.call("about")
-    except (WorkerFailed, WorkerDied) as error:
-        return Finding("text model", False, str(error))
-    return Finding("text model", True, f"{about['space']} on {about['device']}: {about['reason']}")
 
 
 async def _examine_set_aside(services: Services) -> Finding:
