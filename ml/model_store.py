@@ -23,6 +23,8 @@ from ml.installed import file_hash
 from ml.model_cards import ModelCard
 
 MANIFEST = "anagnorisis-model.json"
+PINNED = "fetching.txt"
+"""In a folder that is being fetched: the commit."""
 SPARE = 1 << 30
 """Bytes that stay free on the disk."""
 CHUNK = 1 << 16
@@ -122,6 +124,7 @@ class ModelStore:
 
         Raises ModelMissing where there is nothing.
         """
+        _refuse_folder(card)
         home = self._home(card)
         manifest = _read_manifest(home)
         if manifest is None:
@@ -152,17 +155,21 @@ class ModelStore:
             revision, wanted = _ask_hub(card, self._revision(card))
             partial = self._partial(card)
             partial.mkdir(exist_ok=True)
+            (partial / PINNED).write_text(revision, encoding="utf-8")
+            _drop_strangers(partial, {PINNED, *(file.path for file in wanted)})
             self._reuse(card, wanted, partial)
             self._check_space(wanted, partial)
             _download(card, revision, wanted, partial, on_progress)
             _write_manifest(
                 partial, card, revision, {w.path: _facts(partial / w.path) for w in wanted}
             )
+            (partial / PINNED).unlink()
             self._put_in_place(card)
         return self.path(card)
 
     def remove(self, card: ModelCard) -> None:
         """Delete a model and what was fetched of it. Raises ModelMissing."""
+        _refuse_folder(card)
         homes = [self._home(card), self._partial(card), self._old(card)]
         if not any(home.exists() for home in homes):
             raise ModelMissing(f"{card.name} is not in {self._folder}.")
@@ -178,8 +185,8 @@ class ModelStore:
         try:
             self.path(card)
         except ModelMissing:
-            fetched = self._partial(card)
-            if fetched.is_dir():
+            fetched = home if card.name.startswith("/") else self._partial(card)
+            if fetched != home and fetched.is_dir():
                 return "partial", sum((fetched / n).stat().st_size for n in _files(fetched))
             return ("damaged", size) if size else ("missing", 0)
         return "ready", size
@@ -205,6 +212,9 @@ class ModelStore:
                 f"{card.name} brings code of its own. Read it on the hub, and name the commit that "
                 f"you trust in the settings: models: {{revisions: {{{card.name}: COMMIT}}}}"
             )
+        begun = self._partial(card) / PINNED
+        if not named and begun.is_file():  # what was cut off goes on with the same commit
+            return begun.read_text(encoding="utf-8").strip() or "main"
         manifest = _read_manifest(self._home(card)) or {}
         return named or str(manifest.get("revision") or "main")
 
@@ -247,6 +257,18 @@ class ModelStore:
         if old.exists() and not home.exists():
             old.rename(home)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _refuse_folder(card: ModelCard) -> None:
+    """Leave alone what lies in a folder of the user's own."""
+    if card.name.startswith("/"):
+        raise ModelRefused(f"{card.name} is a folder of yours; the store does not touch it.")
+
+
+def _drop_strangers(partial: Path, wanted: set[str]) -> None:
+    """Remove what an earlier fetch of another commit left: code, above all."""
+    for name in set(_files(partial)) - wanted:
+        (partial / name).unlink()
 
 
 def _ask_hub(card: ModelCard, revision: str) -> tuple[str, list[_Wanted]]:

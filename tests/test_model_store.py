@@ -262,6 +262,31 @@ def test_a_kill_between_two_renames_is_undone(hub: FakeHub, tmp_path: Path) -> N
     assert store.verify(CARD) == []
 
 
+def test_what_was_cut_off_goes_on_with_its_commit_and_keeps_no_strangers(
+    hub: FakeHub, tmp_path: Path
+) -> None:
+    store = ModelStore(tmp_path)
+    store_first(hub, store, 0)
+    hub.push({**FILES, "model.safetensors": b"other weights"})
+    (tmp_path / "a-model.partial" / "stranger.py").write_text("raise SystemExit")
+    home = store.fetch(CARD)
+    assert json.loads((home / MANIFEST).read_text())["revision"] == COMMIT
+    assert store.verify(CARD) == []  # which names what is unexpected
+
+
+def test_a_folder_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
+    card = ModelCard(str(tmp_path), "text", "sentence", "unknown")
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(WEIGHTS)
+    store = ModelStore(tmp_path / "models")
+    assert store.path(card) == tmp_path
+    assert store.state(card)[0] == "ready"
+    for act in (store.remove, store.verify, store.fetch):
+        with pytest.raises(ModelRefused):
+            act(card)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+
+
 def test_a_folder_filled_by_hand_is_used_and_watched_from_then_on(tmp_path: Path) -> None:
     home = tmp_path / "a-model"
     home.mkdir()
