@@ -159,14 +159,21 @@ def _fuse(found: Sequence[list[Hit]], limit: int) -> list[Hit]:
     if len(rankings) <= 1:
         return rankings[0][:limit] if rankings else []
     scores: dict[int, float] = {}
-    why: dict[int, tuple[int, str]] = {}
+    reasons: dict[int, list[tuple[int, str]]] = {}
     for hits in rankings:
         for place, hit in enumerate(hits):
             scores[hit.item_id] = scores.get(hit.item_id, 0.0) + 1 / (FUSION + place)
-            why[hit.item_id] = min(why.get(hit.item_id, (place, hit.why)), (place, hit.why))
+            reasons.setdefault(hit.item_id, []).append((place, hit.why))
     best = sorted(scores, key=lambda item_id: (-scores[item_id], item_id))[:limit]
     whole = len(rankings) / FUSION
-    return [Hit(item_id, scores[item_id] / whole, why[item_id][1]) for item_id in best]
+    return [Hit(i, scores[i] / whole, _best_reasons(reasons[i], limit)) for i in best]
+
+
+def _best_reasons(reasons: list[tuple[int, str]], limit: int) -> str:
+    """Put together why an item is among the best of some rankings; at least its best place."""
+    ordered = sorted(reasons)
+    told = [why for place, why in ordered if place < limit] or [ordered[0][1]]
+    return "; ".join(dict.fromkeys(filter(None, told)))
 
 
 async def _snippets(
