@@ -10,3 +10,4 @@ def test_a_daemon_that_is_killed_a_few_times_loses_and_doubles_nothing(tmp_path:
     assert problems == []
     assert kills >= 1
     assert trial.events
+    assert trial.painted

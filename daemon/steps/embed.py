@@ -1,8 +1,15 @@
-"""Turn descriptions and facts into vectors; nothing is ever embedded twice."""
+"""Turn descriptions and facts into vectors; nothing is ever embedded twice.
 
+While the model has one batch, the next ones are read and cut into chunks, and the last one is
+written.
+"""
+
+import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
@@ -23,7 +30,24 @@ log = logging.getLogger(__name__)
 SNIPPET = 160
 """Characters of a chunk that are kept to show why it was found."""
 
-Embed = Callable[[Services, Space, Sequence[Item]], Awaitable[None]]
+AHEAD = 2
+"""Batches that are made ready ahead of the model."""
+
+
+@dataclass
+class _Batch:
+    """Items on their way into a space."""
+
+    items: Sequence[Item]
+    rows: dict[int, list[tuple[str, str]]]
+    """For each item the contents (hashes) it is made of, with snippets."""
+    vectors: dict[str, bytes]
+    chunks: dict[str, str] = field(default_factory=dict)
+    """What the text model has to embed."""
+    error: str = ""
+
+
+Prepare = Callable[[Services, Space, Sequence[Item]], Coroutine[Any, Any, _Batch]]
 
 
 async def embed(run: StepRun) -> str:
@@ -32,7 +56,7 @@ async def embed(run: StepRun) -> str:
     if await _is_idle(services):
         return "nothing to embed"
     facts = await _facts_space(services)
-    await _Embedding(run, facts, Item.input_hash, _embed_facts, 100).work()
+    await _Embedding(run, facts, Item.input_hash, _prepare_facts, 100).work()
     async with services.database.write() as session:
         await remember_space(session, "facts_space", facts)
     model = _text_model(services)
@@ -40,7 +64,7 @@ async def embed(run: StepRun) -> str:
         return f"{model.name} waits for the night"
     about = await _load(services, model)
     text = Space(about["space"], about["dimensions"])
-    embedding = _Embedding(run, text, Item.description_hash, _embed_texts, 64)
+    embedding = _Embedding(run, text, Item.description_hash, _prepare_texts, 64)
     old = await services.index.text_space()
     query = {"module": model.module, "options": model.options}
     if old is None:  # what is there can be searched while the rest is made
@@ -95,77 +119,113 @@ class _Embedding:
     """Work through all items that are due in one space."""
 
     def __init__(
-        self, run: StepRun, space: Space, input_hash: Any, embed: Embed, batch: int
+        self, run: StepRun, space: Space, input_hash: Any, prepare: Prepare, batch: int
     ) -> None:
         self._run = run
         self._space = space
         self._input_hash = input_hash
-        self._embed = embed
+        self._prepare = prepare
         self._batch = batch
         self._worker = f"embed:{space.name}"
-        self._is_text = embed is _embed_texts
+        self._is_text = prepare is _prepare_texts
+        self._started = now()
+        self._after = (False, 0)
+        self._ahead: deque[tuple[list[Item], asyncio.Task[_Batch]]] = deque()
         self._failed = 0
         self.left = 0
         """Items that wait for the next night, after `work`."""
 
     async def work(self) -> str:
-        services, started = self._run.services, now()
+        services = self._run.services
         async with services.database.read() as session:
-            total = await count_due(session, self._worker, started, self._input_hash)
+            total = await count_due(session, self._worker, self._started, self._input_hash)
         await self._run.report(done=0, total=total)
         if self._is_text:
             services.board.begin(_text_model(services), total)
-        done, after = 0, (False, 0)
-        while not self._run.is_over():
-            async with services.database.read() as session:
-                rows = await find_due(
-                    session, self._worker, started, after=after, limit=self._batch,
-                    input_hash=self._input_hash,
-                )  # fmt: skip
-            if not rows:
-                break
-            after = (bool(rows[-1].seen), rows[-1].Item.id)
-            begun = time.monotonic()
-            await self._try([row.Item for row in rows])
-            done += len(rows)
-            if self._is_text:
-                services.board.worked(_text_model(services), len(rows), begun)
-            await self._run.report(done=done)
+        done = 0
+        writing: asyncio.Task[None] | None = None
+        try:
+            while not self._run.is_over():
+                await self._prepare_ahead()
+                if not self._ahead:
+                    break
+                items, task = self._ahead.popleft()
+                begun = time.monotonic()
+                batches = await self._embed(items, task)
+                if writing:
+                    await writing
+                writing = asyncio.create_task(self._write(batches))
+                done += len(items)
+                if self._is_text:
+                    services.board.worked(_text_model(services), len(items), begun)
+                await self._run.report(done=done)
+            if writing:
+                await writing
+        finally:
+            await self._end(writing)
         self.left = max(0, total - done)
         failed = f", {self._failed} failed" if self._failed else ""
         left = f", {total - done} left for the next night" if done < total else ""
         return f"{done - self._failed} embedded{failed}{left}"
 
-    async def _try(self, items: Sequence[Item]) -> None:
+    async def _prepare_ahead(self) -> None:
+        """Begin to make batches ready; the one in front is among them."""
+        while len(self._ahead) <= AHEAD:
+            async with self._run.services.database.read() as session:
+                rows = await find_due(
+                    session, self._worker, self._started, after=self._after, limit=self._batch,
+                    input_hash=self._input_hash,
+                )  # fmt: skip
+            if not rows:
+                return
+            self._after = (bool(rows[-1].seen), rows[-1].Item.id)
+            items = [row.Item for row in rows]
+            task = asyncio.create_task(self._prepare(self._run.services, self._space, items))
+            self._ahead.append((items, task))
+
+    async def _embed(
+        self, items: Sequence[Item], ready: asyncio.Task[_Batch] | None = None
+    ) -> list[_Batch]:
         """Embed a batch; one that fails is halved until the culprit stands alone."""
+        services = self._run.services
         try:
-            await self._embed(self._run.services, self._space, items)
+            batch = await (ready or self._prepare(services, self._space, items))
+            if batch.chunks:
+                data = await services.workers.text.call("embed", list(batch.chunks.values()))
+                size = 2 * self._space.dimensions  # float16
+                for n, key in enumerate(batch.chunks):
+                    batch.vectors[key] = data[n * size : (n + 1) * size]
+            return [batch]
         except (WorkerFailed, WorkerDied) as error:
             if isinstance(error, WorkerFailed) and error.kind == "ModelUnusable":
                 raise StepFailed(f"The text model does not work: {error.message}") from error
             if len(items) > 1:
                 middle = len(items) // 2
-                await self._try(items[:middle])
-                await self._try(items[middle:])
-                return
+                return await self._embed(items[:middle]) + await self._embed(items[middle:])
             log.warning("%s could not be embedded: %s", items[0].title, error)
             self._failed += 1
-            async with self._run.services.database.write() as session:
-                await mark_failed(
-                    session,
-                    self._worker,
-                    items[0].id,
-                    _hash(items[0], self._input_hash),
-                    str(error),
-                )
-            return
+            return [_Batch(items, {}, {}, error=str(error))]
+
+    async def _write(self, batches: Sequence[_Batch]) -> None:
+        """Store vectors, and that they are made, in one transaction."""
         async with self._run.services.database.write() as session:
-            hashes = {item.id: _hash(item, self._input_hash) for item in items}
-            await mark_done(session, self._worker, hashes)
+            for batch in batches:
+                hashes = {item.id: str(getattr(item, self._input_hash.key)) for item in batch.items}
+                if batch.error:
+                    for item_id, known in hashes.items():
+                        await mark_failed(session, self._worker, item_id, known, batch.error)
+                    continue
+                await save_vectors(session, self._space, batch.vectors, batch.rows)
+                await mark_done(session, self._worker, hashes)
 
-
-def _hash(item: Item, column: Any) -> str:
-    return str(getattr(item, column.key))
+    async def _end(self, writing: asyncio.Task[None] | None) -> None:
+        """End what is still under way; a write is short, and whole."""
+        tasks = [task for _, task in self._ahead]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if writing and not writing.done():
+            await asyncio.wait([writing])
 
 
 async def _facts_space(services: Services) -> Space:
@@ -173,23 +233,21 @@ async def _facts_space(services: Services) -> Space:
     return Space(FACTS_SPACE, len(data) // 2)  # float16
 
 
-async def _embed_facts(services: Services, space: Space, items: Sequence[Item]) -> None:
+async def _prepare_facts(services: Services, space: Space, items: Sequence[Item]) -> _Batch:
     data = await services.workers.vectors.call(
         "facts", [item.kind for item in items], [item.facts for item in items]
     )
     size = 2 * space.dimensions
     rows = [data[n * size : (n + 1) * size] for n in range(len(items))]
     keys = [hash_text(row.hex()) for row in rows]
-    async with services.database.write() as session:
-        await save_vectors(
-            session,
-            space,
-            dict(zip(keys, rows, strict=True)),
-            {item.id: [(key, "")] for item, key in zip(items, keys, strict=True)},
-        )
+    return _Batch(
+        items,
+        {item.id: [(key, "")] for item, key in zip(items, keys, strict=True)},
+        dict(zip(keys, rows, strict=True)),
+    )
 
 
-async def _embed_texts(services: Services, space: Space, items: Sequence[Item]) -> None:
+async def _prepare_texts(services: Services, space: Space, items: Sequence[Item]) -> _Batch:
     async with services.database.read() as session:
         parts = await find_parts(session, [item.id for item in items])
     texts = [compose(parts[item.id]) for item in items]
@@ -197,18 +255,12 @@ async def _embed_texts(services: Services, space: Space, items: Sequence[Item]) 
     chunks = {hash_text(chunk): chunk for of_item in chunked for chunk in of_item}
     async with services.database.read() as session:
         known = await _known_contents(session, space, list(chunks))
-    missing = [key for key in chunks if key not in known]
-    vectors: dict[str, bytes] = {}
-    if missing:
-        data = await services.workers.text.call("embed", [chunks[key] for key in missing])
-        size = 2 * space.dimensions
-        vectors = {key: data[n * size : (n + 1) * size] for n, key in enumerate(missing)}
     rows = {
         item.id: [(hash_text(chunk), " ".join(chunk.split())[:SNIPPET]) for chunk in of_item]
         for item, of_item in zip(items, chunked, strict=True)
     }
-    async with services.database.write() as session:
-        await save_vectors(session, space, vectors, rows)
+    missing = {key: chunk for key, chunk in chunks.items() if key not in known}
+    return _Batch(items, rows, {}, missing)
 
 
 async def _known_contents(session: Any, space: Space, keys: Sequence[str]) -> set[str]:
