@@ -6,7 +6,7 @@ all limits were kept.
 
 import sys
 
-from benchmarks import browse, event_loop, search, servers, start, sync, taste_refit
+from benchmarks import browse, event_loop, models, search, servers, start, sync, taste_refit
 from benchmarks.figures import machine, print_figure, print_head
 
 BENCHMARKS = {
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "start": start.measure,
     "loop": event_loop.measure,
     "servers": servers.measure,
+    "models": models.measure,
 }
 
 

@@ -1,7 +1,8 @@
 """A family of models that answers by the colour of a picture, and misbehaves when told to.
 
-Options: `log` (a file that gets a line a call), `most` items before it runs out of memory,
-`poison` (a shade that ends its process), `broken_after` calls, `seconds` a call, `version`.
+Options: `log` (a file that gets a line a call), `times` (one that gets when calls began and
+ended), `most` items before it runs out of memory, `poison` (a shade that ends its process),
+`broken_after` calls, `seconds` a call, `version`. It hears sound as a shade too, and embeds text.
 """
 
 import os
@@ -33,11 +34,12 @@ class OddFamily:
 
     def perceive(self, items: list[Item]) -> dict[str, Any]:
         self._calls += 1
-        shades = [int(np.load(item["pictures"]).mean()) for item in items]
+        begun = time.monotonic()
+        shades = [_shade(item) for item in items]
         if log := self._options.get("log"):
             with Path(log).open("a") as file:
                 file.write(" ".join(map(str, shades)) + "\n")
-        time.sleep(self._options.get("seconds", 0))
+        self._work(begun)
         if len(items) > self._options.get("most", 1000):
             raise OutOfMemory(f"{len(items)} items do not fit")
         if self._options.get("poison") in shades:
@@ -48,9 +50,30 @@ class OddFamily:
             [Percept(_direction(shade)[None], f"Looks like: shade {shade}") for shade in shades]
         )
 
+    def chunk(self, texts: list[str]) -> list[list[str]]:
+        return [[text[:200]] if text else [] for text in texts]
+
+    def embed(self, chunks: list[str]) -> bytes:
+        self._work(time.monotonic())
+        directions = [_direction(len(chunk)) for chunk in chunks]
+        return b"".join(vector.astype("<f2").tobytes() for vector in directions)
+
+    def _work(self, begun: float) -> None:
+        """Take the time that a model would take, reading included."""
+        time.sleep(max(0.0, begun + self._options.get("seconds", 0) - time.monotonic()))
+        if times := self._options.get("times"):
+            with Path(times).open("a") as file:
+                file.write(f"{begun} {time.monotonic()}\n")
+
     def embed_query(self, text: str) -> bytes:
         vector: bytes = _direction(int(text.split()[-1])).astype("<f4").tobytes()
         return vector
+
+
+def _shade(item: Item) -> int:
+    if item["pictures"]:
+        return int(np.load(item["pictures"]).mean())
+    return int(np.abs(np.load(item["sound"])).mean() * 255)
 
 
 def _direction(shade: int) -> Any:

@@ -93,7 +93,8 @@ class ShortNight(StepRun):
     most = 10**6
 
     def is_over(self) -> bool:
-        return self.progress.message != "" and self.progress.done >= self.most
+        paces = [s.pace for s in self.services.board.states() if s.name.startswith("odd")]
+        return sum(pace.items for pace in paces) >= self.most
 
 
 async def describe(services: Services, origin: str, most: int = 10**6) -> str:

@@ -1,5 +1,6 @@
 """Decodes pictures with bounded memory."""
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +52,9 @@ def open_picture(file: BinaryIO) -> Iterator[Image.Image]:
 
 def shrink(image: Image.Image, size: int) -> Image.Image:
     """Return the picture upright, in RGB(A), at most `size` a side."""
-    image.draft("RGB", (size, size))  # JPEG decodes straight to an eighth
+    scale = size / max(image.size)
+    width, height = (max(1, math.ceil(side * scale)) for side in image.size)
+    image.draft("RGB", (width, height))  # JPEG decodes straight to an eighth
     image.load()
     image = upright(image)
     has_alpha = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info

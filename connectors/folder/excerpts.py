@@ -4,9 +4,10 @@ An item is decoded once for all models; each names the views that it wants. Only
 view is decoded, so that a film of three hours takes no more memory than a clip.
 """
 
+import bisect
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, TypedDict
 
 import av
@@ -191,13 +192,12 @@ def _frames(file: BinaryIO, size: int) -> list[Pixels]:
             raise UnreadableFile("has pictures that are too large to decode")
         duration = seconds_of(container, stream) or 0.0
         offset = float((stream.start_time or 0) * stream.time_base)
-        last = -1.0
+        frames = _FrameFinder(container, stream)
         for number in range(FRAMES):
             wanted = (number + 0.5) / FRAMES * duration
-            found = _frame_at(container, stream, wanted + offset, last)
+            found = frames.find(wanted + offset)
             if found is None:
                 continue
-            last = float(found.time or 0.0)
             taken.append(np.asarray(frame_picture(found, stream, size)))
             if not duration:
                 break
@@ -211,16 +211,37 @@ def _frames(file: BinaryIO, size: int) -> list[Pixels]:
     ]  # fmt: skip
 
 
-def _frame_at(container: Any, stream: Any, wanted: float, last: float) -> Any:
-    """Return the key frame before a time; one behind it where that has been taken already."""
-    container.seek(int(wanted / stream.time_base), stream=stream)
-    for decoded, frame in enumerate(container.decode(stream)):
-        time = float(frame.time or 0.0)
-        if time > last and (decoded == 0 or time >= wanted):
-            return frame
-        if decoded >= MOST_DECODED:
-            break
-    return None
+class _FrameFinder:
+    """Finds frames of a video in the order of time, without decoding any twice where it can."""
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        self._container = container
+        self._stream = stream
+        self._key_frames = [e.timestamp for e in stream.index_entries if e.is_keyframe]
+        self._frames: Iterator[Any] = iter(())
+        self._last = -1.0
+
+    def find(self, wanted: float) -> Any:
+        """Return the key frame before a time; one behind it where that has been passed already."""
+        place = int(wanted / self._stream.time_base)
+        goes_on = self._last >= 0 and self._has_passed_key_frame_before(place)
+        if not goes_on:
+            self._container.seek(place, stream=self._stream)
+            self._frames = self._container.decode(self._stream)
+        for decoded, frame in enumerate(self._frames):
+            time = float(frame.time or 0.0)
+            if time > self._last and ((decoded == 0 and not goes_on) or time >= wanted):
+                self._last = time
+                return frame
+            if decoded >= MOST_DECODED:
+                break
+        return None
+
+    def _has_passed_key_frame_before(self, place: int) -> bool:
+        """Tell whether seeking would go back; the file's own index knows."""
+        before = bisect.bisect_right(self._key_frames, place)
+        last = int(self._last / self._stream.time_base)
+        return before > 0 and self._key_frames[before - 1] <= last
 
 
 def _shrunk(pictures: Sequence[Pixels], sizes: Sequence[int]) -> list[Pixels]:

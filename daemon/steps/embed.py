@@ -145,20 +145,17 @@ class _Embedding:
         done = 0
         writing: asyncio.Task[None] | None = None
         try:
-            while not self._run.is_over():
-                await self._prepare_ahead()
-                if not self._ahead:
-                    break
+            await self._prepare_ahead()
+            while self._ahead and not self._run.is_over():
                 items, task = self._ahead.popleft()
                 begun = time.monotonic()
-                batches = await self._embed(items, task)
+                batches, _ = await asyncio.gather(self._embed(items, task), self._prepare_ahead())
                 if writing:
                     await writing
-                writing = asyncio.create_task(self._write(batches))
                 done += len(items)
+                writing = asyncio.create_task(self._write(batches, done))
                 if self._is_text:
                     services.board.worked(_text_model(services), len(items), begun)
-                await self._run.report(done=done)
             if writing:
                 await writing
         finally:
@@ -169,8 +166,8 @@ class _Embedding:
         return f"{done - self._failed} embedded{failed}{left}"
 
     async def _prepare_ahead(self) -> None:
-        """Begin to make batches ready; the one in front is among them."""
-        while len(self._ahead) <= AHEAD:
+        """Begin to make the next batches ready."""
+        while len(self._ahead) < AHEAD:
             async with self._run.services.database.read() as session:
                 rows = await find_due(
                     session, self._worker, self._started, after=self._after, limit=self._batch,
@@ -206,8 +203,8 @@ class _Embedding:
             self._failed += 1
             return [_Batch(items, {}, {}, error=str(error))]
 
-    async def _write(self, batches: Sequence[_Batch]) -> None:
-        """Store vectors, and that they are made, in one transaction."""
+    async def _write(self, batches: Sequence[_Batch], done: int) -> None:
+        """Store vectors, and that they are made, in one transaction; tell how many are done."""
         async with self._run.services.database.write() as session:
             for batch in batches:
                 hashes = {item.id: str(getattr(item, self._input_hash.key)) for item in batch.items}
@@ -217,6 +214,7 @@ class _Embedding:
                     continue
                 await save_vectors(session, self._space, batch.vectors, batch.rows)
                 await mark_done(session, self._worker, hashes)
+        await self._run.report(done=done)
 
     async def _end(self, writing: asyncio.Task[None] | None) -> None:
         """End what is still under way; a write is short, and whole."""

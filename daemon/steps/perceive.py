@@ -201,15 +201,12 @@ class _Perceiving:
                     break
                 self._in_hand = [await task for task in self._decoding[0]]
                 self._decoding.popleft()
-                await self._decode_ahead()
-                made = await self._show(self._in_hand)
-                for each in self._in_hand:
-                    each.remove()
+                made, _ = await asyncio.gather(self._show(self._in_hand), self._decode_ahead())
                 if writing:
                     await writing
-                writing = asyncio.create_task(self._write(made))
                 done += len(made)
-                await self._run.report(done=done, message=self._message())
+                writing = asyncio.create_task(self._write(made, self._in_hand, done))
+                self._in_hand = []
             if writing:
                 await writing
         finally:
@@ -328,8 +325,10 @@ class _Perceiving:
         self._services.board.failed(perceiver.model, problem)
         self._outcome.problems.append(problem)
 
-    async def _write(self, made: Sequence[_Made]) -> None:
-        """Store a batch in one transaction."""
+    async def _write(self, made: Sequence[_Made], decoded: Sequence[_Decoded], done: int) -> None:
+        """Store a batch in one transaction, and tell how many are done with it."""
+        for each in decoded:
+            each.remove()
         async with self._services.database.write() as session:
             for perceiver in self._perceivers.values():
                 mine = [each for each in made if each.perceiver is perceiver]
@@ -344,6 +343,7 @@ class _Perceiving:
                 log.warning("%s: %s: %s", one.perceiver.model.name, one.item.title, one.error)
             else:
                 one.perceiver.done += 1
+        await self._run.report(done=done, message=self._message())
 
     async def _clean_up(self, writing: asyncio.Task[None] | None) -> None:
         """End what is still under way, and leave no file behind."""
