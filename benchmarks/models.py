@@ -23,8 +23,8 @@ from PIL import Image
 from benchmarks.figures import Figure, median, seconds, time_of, told_figure
 from connectors.base import Kind
 from connectors.folder.excerpts import make_excerpts
+from daemon.model_settings import ModelSettings
 from daemon.services import Services
-from daemon.settings import ModelSettings
 from daemon.steps.media_files import find_media
 from daemon.store.descriptions import hash_text, save_parts
 from daemon.store.models import Item

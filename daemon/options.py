@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 Place = tuple[str | int, ...]
 
@@ -21,6 +21,18 @@ WORDINGS = {
     "missing": "is missing",
 }
 """pydantic's messages that speak of Python, said for people, by its kind of error."""
+
+
+class Section(BaseModel):
+    """A section of the settings: nothing unknown in it, nothing changed after the start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_empty_for_default(cls, value: object) -> object:
+        """Let a section whose options are all commented out be there."""
+        return {} if value is None else value
 
 
 class SettingsError(Exception):

@@ -11,9 +11,10 @@ from sqlalchemy import select
 
 from connectors.base import Kind
 from connectors.folder.settings import FolderSettings
+from daemon.model_settings import ModelSettings
 from daemon.opening import opened
 from daemon.services import Services
-from daemon.settings import ModelSettings, Settings
+from daemon.settings import Settings
 from daemon.steps import STEPS
 from daemon.steps.step import StepRun
 from daemon.store.models import Item, Location, Rating, Source

@@ -140,10 +140,11 @@ def test_clap_hears_windows_and_reads_queries(
 
 
 @pytest.mark.parametrize("only_text", [False, True])
+@pytest.mark.parametrize("version", ["siglip", "siglip2"])
 def test_siglip_looks_at_frames_and_reads_queries(
-    made: Callable[[str], Path], media: Path, only_text: bool
+    made: Callable[[str], Path], media: Path, version: str, only_text: bool
 ) -> None:
-    worker = siglip.start({"folder": str(made("siglip")), "device": "cpu", "only_text": only_text})
+    worker = siglip.start({"folder": str(made(version)), "device": "cpu", "only_text": only_text})
     query = np.frombuffer(worker.embed_query("a palace"), "<f4")
     assert query == pytest.approx(np.frombuffer(worker.embed_query("A Palace"), "<f4"))
     if not only_text:
@@ -197,12 +198,13 @@ def test_the_universal_model_puts_all_four_kinds_into_one_space(
     assert np.abs(np.frombuffer(query, "<f4") - found[3][0]).max() > 0.01
 
 
-@pytest.fixture(scope="module")
-def describer(made: Callable[[str], Path]) -> omni.Omni:
-    """A tiny Gemma 4, in 4 bit."""
+@pytest.fixture(scope="module", params=["gemma4", "qwen_omni"])
+def describer(made: Callable[[str], Path], request: pytest.FixtureRequest) -> omni.Omni:
+    """A tiny describer, in 4 bit."""
     return omni.start(
         {
-            "folder": str(made("gemma4")), "device": "cpu", "four_bit": True, "longest_answer": 6,
+            "folder": str(made(request.param)), "device": "cpu", "four_bit": True,
+            "longest_answer": 6,
             "prompts": {"images": "describe this picture"},
         }
     )  # fmt: skip

@@ -15,16 +15,18 @@ from connectors.base import Kind
 from daemon import chosen_models
 from daemon.chosen_models import ChosenModel, choose_models
 from daemon.commands.model_check import examine_models
+from daemon.model_settings import ModelSettings
 from daemon.services import Services
-from daemon.settings import ModelSettings
 from daemon.steps import STEPS, perceive
-from daemon.steps.perceive import fill_board, worker_name
-from daemon.steps.step import StepIncomplete, StepRun
+from daemon.steps.perceivers import fill_board, worker_name
+from daemon.steps.step import StepFailed, StepIncomplete, StepRun
 from daemon.store.models import Description, Item, ItemVector, Vector, Work
-from daemon.workers.worker import Worker
+from daemon.workers.worker import Worker, WorkerFailed
 from ml.model_cards import BY_NAME, FAMILIES, Family, ModelCard
 from tests.household import LITE, Household, find_items, item_at, run_step, run_steps
 from tests.media import make_audio, make_document, make_picture, write
+from tests.servers import furnish, living_with
+from tests.stand_ins.jellyfin import FakeJellyfin
 from tests.web_client import open_client
 
 SPACE = "odd@1"
@@ -36,12 +38,16 @@ def odd_models(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, vram in (("odd", 0.0), ("odd-2", 0.0), ("odd-big", 4.0)):
         card = ModelCard(name, "images", "odd", "none", package="numpy", vram_gigabytes=vram)
         monkeypatch.setitem(BY_NAME, name, card)
+    ear = ModelCard("odd-ear", "audio", "odd_ear", "none", package="numpy")
+    monkeypatch.setitem(BY_NAME, "odd-ear", ear)
     views: dict[str, Any] = {"images": ({"size": 64},), "videos": ({"size": 64},)}
     monkeypatch.setitem(FAMILIES, "odd", Family(views, says=True, batch=4))
+    sound: dict[str, Any] = {"music": ({"rate": 8000, "seconds": 1},)}
+    monkeypatch.setitem(FAMILIES, "odd_ear", Family(sound, says=True, batch=4))
     plain = chosen_models.ChosenModel.module.fget  # type: ignore[attr-defined]
     monkeypatch.setattr(
         ChosenModel, "module",
-        property(lambda m: "tests.odd_family" if m.card.family == "odd" else plain(m)),
+        property(lambda m: "tests.odd_family" if m.card.family.startswith("odd") else plain(m)),
     )  # fmt: skip
 
 
@@ -397,6 +403,11 @@ async def test_the_board_tells_pace_memory_and_what_is_left(household: Household
         await fill_board(services)
         state = services.board.states()[-1]
         assert (state.left, state.at_work, state.is_loaded) == (0, False, False)
+        async with open_client(services) as client:
+            rows = (await (await client.get("/api/models")).json())["models"]
+        row = next(row for row in rows if row["name"] == "odd")
+        assert (row["role"], row["left"], row["loaded"]) == ("images", 0, False)
+        assert 200 < row["per_minute"] < 600
     async with household.open() as services:  # another process knows the pace too
         await fill_board(services)
         assert services.board.states()[-1].pace.per_minute
@@ -463,3 +474,61 @@ async def test_pages_leave_nothing_out_and_take_nothing_twice(
         shades = [int(s) for s in log.read_text().split()]
         assert sorted(shades) == [10 * (n + 1) % 256 if n < 25 else 0 for n in range(23)]
         assert len(await find_items(services)) == 23
+
+
+async def test_what_only_a_server_has_is_fetched_and_heard(household: Household) -> None:
+    path = household.home / "tone.ogg"
+    make_audio(path, seconds=3)
+    jellyfin = FakeJellyfin()
+    furnish(jellyfin, 3)
+    first, second, _ = (i for i in jellyfin.items.values() if i.type == "Audio")
+    first.content = second.content = path.read_bytes()
+    second.content = second.content[:-1000]  # damaged, and still to be heard as far as it goes
+    household.also(models=ModelSettings(audio=("odd-ear",), images=()))
+    with jellyfin.run_in_thread():
+        async with living_with(household, jellyfin) as services:
+            tell(services, "odd-ear")
+            await run_step(services, "sync")
+            assert "odd-ear 2, 1 failed" in await run_step(services, "describe")
+            assert len(await seen(services)) == 2
+            assert len(await failures(services)) == 1
+            assert not list(services.workers.scratch.iterdir())
+
+
+class OnlyReads:
+    """A text model that starts, cuts texts, and then fails."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    async def call(self, operation: str, *arguments: Any) -> Any:
+        if operation == "embed":
+            raise WorkerFailed("ModelUnusable", "its weights are gone")
+        return await self._worker.call(operation, *arguments)
+
+
+async def test_another_text_model_takes_over_once_it_has_read_all(
+    household: Household,
+) -> None:
+    folder = household.folder("text")
+    for number in range(6):
+        make_document(folder / f"{number}.txt", f"Rain on the window, number {number}.")
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe", "embed")
+        old = await services.index.text_space()
+    household.also(models=ModelSettings(text="multilingual", audio=(), images=()))
+    async with household.open() as services:
+        make_document(folder / "new.txt", "A palace by the sea.")
+        await run_steps(services, "sync", "describe")
+        whole = services.workers.text
+        services.workers.text = OnlyReads(whole)  # type: ignore[assignment]
+        with pytest.raises(StepFailed, match="its weights are gone"):
+            await run_step(services, "embed")
+        assert await services.index.text_space() == old
+        assert len(await services.search.find("rain", kind="text", limit=3)) == 3
+        services.workers.text = whole
+        await run_step(services, "embed")
+        space = await services.index.text_space()
+        assert space
+        assert space != old
+        assert len(await services.search.find("palace", kind="text", limit=3)) == 3

@@ -106,8 +106,8 @@ def clap(folder: Path) -> Path:
     return save(folder, transformers.ClapModel(config), processor)
 
 
-def siglip(folder: Path, version: int = 1) -> Path:
-    """Return a SigLIP; version 2 has its own tokenizer and the same classes at a fixed size."""
+def siglip(folder: Path) -> Path:
+    """Return a SigLIP; those of version 2 at a fixed size have the same classes."""
     torch.manual_seed(0)
     config = transformers.SiglipConfig(
         text_config={
@@ -212,3 +212,76 @@ def embeddinggemma(folder: Path) -> Path:
     save(folder, transformers.EmbeddingGemma2Model(config), processor)
     sentence_files(folder, "mean", {"query": "query : ", "document": "title : none | text : "})
     return folder
+
+
+def siglip2(folder: Path) -> Path:
+    """Return a SigLIP 2 that takes pictures in their own shape (NaFlex)."""
+    torch.manual_seed(0)
+    config = transformers.Siglip2Config(
+        text_config={
+            "vocab_size": 80, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "intermediate_size": 32, "max_position_embeddings": 64, "projection_size": 32,
+        },
+        vision_config={
+            "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "intermediate_size": 32, "patch_size": 16, "num_patches": 256,
+        },
+    )  # fmt: skip
+    processor = transformers.Siglip2Processor(
+        image_processor=transformers.Siglip2ImageProcessor(),
+        tokenizer=tokenizer(cls=False, model_max_length=64),
+    )
+    return save(folder, transformers.Siglip2Model(config), processor)
+
+
+QWEN_TOKENS = {
+    "image_token": "<|IMAGE|>", "audio_token": "<|AUDIO|>", "video_token": "<|VIDEO|>",
+    "vision_bos_token": "<|vision_bos|>", "vision_eos_token": "<|vision_eos|>",
+    "audio_bos_token": "<|audio_bos|>", "audio_eos_token": "<|audio_eos|>",
+}  # fmt: skip
+QWEN_TEMPLATE = (
+    "{% for message in messages %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<|vision_bos|><|IMAGE|><|vision_eos|>"
+    "{% elif part['type'] == 'audio' %}<|audio_bos|><|AUDIO|><|audio_eos|>"
+    "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endfor %}"
+)
+
+
+def qwen_omni(folder: Path) -> Path:
+    """Return the part of a Qwen2.5-Omni that listens, looks and answers."""
+    torch.manual_seed(0)
+    words = tokenizer(
+        *QWEN_TOKENS.values(), cls=False, padding_side="left", extra_special_tokens=QWEN_TOKENS,
+        eos_token="[SEP]", bos_token="[CLS]",
+    )  # fmt: skip
+    ids = {name: words.convert_tokens_to_ids(token) for name, token in QWEN_TOKENS.items()}
+    config = transformers.Qwen2_5OmniThinkerConfig(
+        text_config={
+            "vocab_size": 128, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 4096,
+            "pad_token_id": 0, "eos_token_id": 3, "bos_token_id": 2,
+            "rope_parameters": {
+                "rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 10000.0,
+            },
+        },
+        vision_config={
+            "hidden_size": 64, "out_hidden_size": 64, "intermediate_size": 64, "depth": 1,
+            "num_heads": 2, "patch_size": 14, "fullatt_block_indexes": [0],
+        },
+        audio_config={
+            "d_model": 64, "encoder_attention_heads": 2, "encoder_ffn_dim": 64,
+            "encoder_layers": 1, "num_mel_bins": 128, "output_dim": 64,
+        },
+        image_token_id=ids["image_token"], audio_token_id=ids["audio_token"],
+        video_token_id=ids["video_token"], vision_start_token_id=ids["vision_bos_token"],
+        vision_end_token_id=ids["vision_eos_token"], audio_start_token_id=ids["audio_bos_token"],
+        audio_end_token_id=ids["audio_eos_token"], pad_token_id=0,
+    )  # fmt: skip
+    processor = transformers.Qwen2_5OmniProcessor(
+        image_processor=transformers.Qwen2VLImageProcessor(max_pixels=28 * 28 * 16),
+        video_processor=transformers.Qwen2VLVideoProcessor(),
+        feature_extractor=transformers.WhisperFeatureExtractor(feature_size=128),
+        tokenizer=words, chat_template=QWEN_TEMPLATE,
+    )  # fmt: skip
+    model = transformers.Qwen2_5OmniThinkerForConditionalGeneration(config)
+    return save(folder, model, processor)

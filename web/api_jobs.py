@@ -8,7 +8,9 @@ from sqlalchemy import select
 from daemon.jobs.queue import enqueue, request_cancel
 from daemon.jobs.runner import Runner
 from daemon.steps import STEPS
+from daemon.steps.perceivers import fill_board
 from daemon.store.models import JobRun
+from daemon.workers.board import ModelState
 from web.api_items import read_object
 from web.keys import RUNNER, SERVICES
 from web.lookup import number, row_number
@@ -45,6 +47,31 @@ async def get_jobs(request: web.Request) -> web.Response:
         runs = await session.scalars(select(JobRun).order_by(JobRun.id.desc()).limit(limit))
         rows = [run_row(run, request.app[RUNNER]) for run in runs]
     return web.json_response({"runs": rows})
+
+
+@routes.get("/api/models")
+async def get_models(request: web.Request) -> web.Response:
+    """Answer which models there are, where they run, how fast, and what is left for them."""
+    await fill_board(request.app[SERVICES])
+    states = request.app[SERVICES].board.states()
+    return web.json_response({"models": [_model_row(state) for state in states]})
+
+
+def _model_row(state: ModelState) -> dict[str, Any]:
+    return {
+        "name": state.name,
+        "role": state.role,
+        "loaded": state.is_loaded,
+        "at_work": state.at_work,
+        "device": state.device or None,
+        "reason": state.reason,
+        "memory": state.memory,
+        "vram": state.vram,
+        "problem": state.problem,
+        "left": state.left,
+        "per_minute": state.pace.per_minute,
+        "minutes_left": state.minutes_left,
+    }
 
 
 @routes.post("/api/jobs")

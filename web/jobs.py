@@ -7,7 +7,7 @@ from aiohttp import web
 
 from daemon.jobs.queue import enqueue, request_cancel
 from daemon.steps import STEPS
-from daemon.steps.perceive import fill_board
+from daemon.steps.perceivers import fill_board
 from daemon.store.browse import find_sources
 from daemon.store.models import JobRun
 from daemon.store.overview import find_active, find_history, find_set_aside

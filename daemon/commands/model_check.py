@@ -10,7 +10,7 @@ import numpy as np
 from daemon.chosen_models import ChosenModel
 from daemon.commands.finding import Finding
 from daemon.services import Services
-from daemon.steps.perceive import fill_board
+from daemon.steps.perceivers import fill_board
 from daemon.workers.worker import WorkerDied, WorkerFailed
 
 SAMPLE_TEXT = "A quiet harbour in the rain. " * 40

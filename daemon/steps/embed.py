@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from daemon.chosen_models import ChosenModel
 from daemon.services import Services
-from daemon.steps.perceive import may_work
+from daemon.steps.perceivers import may_work
 from daemon.steps.step import Step, StepFailed, StepRun
 from daemon.store.descriptions import compose, find_parts, hash_text
 from daemon.store.facts import set_fact

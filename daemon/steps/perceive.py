@@ -8,22 +8,20 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from daemon.chosen_models import ChosenModel
-from daemon.services import Services
 from daemon.steps.media_files import find_media
+from daemon.steps.perceivers import Outcome, Perceiver, conclude, reason_of, start_models
 from daemon.steps.step import StepFailed, StepRun
 from daemon.store.descriptions import hash_text, renew, save_parts
-from daemon.store.facts import get_fact, set_fact
 from daemon.store.models import Item, now
 from daemon.store.work import count_due, find_due_for_any, mark_done, mark_failed
-from daemon.vectors.index import Space, SpaceInUse, save_vectors, spaces_in_use, use_space
+from daemon.vectors.index import save_vectors
 from daemon.workers.worker import WorkerDied, WorkerFailed
 
 log = logging.getLogger(__name__)
@@ -35,31 +33,6 @@ AHEAD = 3
 DECODE_TIMEOUT = 180.0
 FAULTS_OF_THE_FILE = ("UnreadableFile",)
 FAULTS_OF_THE_MODEL = ("ModelUnusable",)
-
-
-@dataclass
-class Outcome:
-    """What came of it."""
-
-    summary: str = ""
-    problems: list[str] = field(default_factory=list)
-
-
-@dataclass
-class _Perceiver:
-    """A model at work."""
-
-    model: ChosenModel
-    worker: str
-    """Its name in the `work` table."""
-    space: Space | None
-    """Where its vectors go; None for one that only says words."""
-    has_text_tower: bool
-    device: str
-    batch: int
-    done: int = 0
-    failed: int = 0
-    is_broken: bool = False
 
 
 @dataclass
@@ -84,27 +57,17 @@ class _Decoded:
 class _Made:
     """What one model made of one item."""
 
-    perceiver: _Perceiver
+    perceiver: Perceiver
     item: Item
     vectors: list[bytes]
     words: str
     error: str = ""
 
 
-def worker_name(model: ChosenModel) -> str:
-    """Return the name in the `work` table: another model or other options, and all is due."""
-    return f"perceive:{model.key()}"
-
-
-def perceivers(services: Services) -> list[ChosenModel]:
-    """Return the models that look and listen."""
-    return [model for model in services.workers.chosen if model.kinds]
-
-
 async def perceive(run: StepRun) -> Outcome:
     """Show every model that may work now what it has not had yet."""
     started, outcome = now(), Outcome()
-    at_work = [p async for p in _start_models(run, started, outcome)]
+    at_work = [p async for p in start_models(run, started, outcome)]
     if not at_work:
         return outcome
     scratch = run.services.workers.scratch
@@ -112,7 +75,7 @@ async def perceive(run: StepRun) -> Outcome:
     try:
         total = await _Perceiving(run, at_work, started, scratch, outcome).work()
         for perceiver in at_work:
-            await _conclude(run.services, perceiver, started)
+            await conclude(run.services, perceiver, started)
     finally:
         for perceiver in at_work:
             run.services.board.end(perceiver.model)
@@ -123,50 +86,11 @@ async def perceive(run: StepRun) -> Outcome:
     return outcome
 
 
-async def may_work(run: StepRun, model: ChosenModel) -> bool:
-    """Tell whether a model may work now: big ones wait for the night, but not the first time."""
-    if not model.is_big or run.may_run_big:
-        return True
-    async with run.services.database.read() as session:
-        return await get_fact(session, f"ingested:{model.role}") is None
-
-
-async def _start_models(
-    run: StepRun, started: datetime, outcome: Outcome
-) -> AsyncIterator[_Perceiver]:
-    """Yield the models that have something to do, loaded."""
-    services = run.services
-    for model in perceivers(services):
-        name = worker_name(model)
-        async with services.database.read() as session:
-            due = await count_due(session, name, started, Item.media_hash, model.kinds)
-        if not due or not await may_work(run, model):
-            continue
-        if model.problem:
-            outcome.problems.append(model.problem)
-            continue
-        try:
-            about = await services.workers.models[model.name].call("about")
-        except (WorkerFailed, WorkerDied) as error:
-            problem = f"{model.name} could not be loaded: {_reason(error)}"
-            services.board.failed(model, problem)
-            outcome.problems.append(problem)
-            continue
-        log.info("%s runs on %s: %s", model.name, about["device"], about["reason"])
-        services.board.loaded(model, about)
-        services.board.begin(model, due)
-        space = Space(about["space"], about["dimensions"]) if about["dimensions"] else None
-        yield _Perceiver(
-            model, name, space, bool(about.get("has_text_tower")), str(about["device"]),
-            model.family.batch,
-        )  # fmt: skip
-
-
 class _Perceiving:
     """One pass over all items that any of the models waits for."""
 
     def __init__(
-        self, run: StepRun, perceivers: Sequence[_Perceiver], started: datetime, scratch: Path,
+        self, run: StepRun, perceivers: Sequence[Perceiver], started: datetime, scratch: Path,
         outcome: Outcome,
     ) -> None:  # fmt: skip
         self._run = run
@@ -285,7 +209,7 @@ class _Perceiving:
         )
         return [each for of_model in made for each in of_model]
 
-    async def _show_to(self, perceiver: _Perceiver, batch: Sequence[_Decoded]) -> list[_Made]:
+    async def _show_to(self, perceiver: Perceiver, batch: Sequence[_Decoded]) -> list[_Made]:
         unread = [_Made(perceiver, d.item, [], "", d.error) for d in batch if d.error]
         ready = [d for d in batch if not d.error]
         begun = time.monotonic()
@@ -297,7 +221,7 @@ class _Perceiving:
             self._services.board.worked(perceiver.model, len(made), begun)
         return unread + made
 
-    async def _ask(self, perceiver: _Perceiver, batch: Sequence[_Decoded]) -> list[_Made]:
+    async def _ask(self, perceiver: Perceiver, batch: Sequence[_Decoded]) -> list[_Made]:
         """Ask a model; a batch that fails is halved until the culprit stands alone."""
         worker = self._services.workers.models[perceiver.model.name]
         items = [{"kind": d.item.kind, **d.files[perceiver.worker]} for d in batch]
@@ -308,7 +232,7 @@ class _Perceiving:
                 self._give_up(perceiver, error)
                 return []
             if len(batch) == 1:
-                return [_Made(perceiver, batch[0].item, [], "", _reason(error))]
+                return [_Made(perceiver, batch[0].item, [], "", reason_of(error))]
             if isinstance(error, WorkerFailed) and error.kind == "OutOfMemory":
                 perceiver.batch = max(1, len(batch) // 2)
                 log.warning("%s ran out of memory; batches of %d now", perceiver.model.name,
@@ -318,7 +242,7 @@ class _Perceiving:
             return first + await self._ask(perceiver, batch[middle:])
         return _unpack(perceiver, [d.item for d in batch], answer)
 
-    def _give_up(self, perceiver: _Perceiver, error: WorkerFailed) -> None:
+    def _give_up(self, perceiver: Perceiver, error: WorkerFailed) -> None:
         """Leave a model out for the rest of the run; its items stay due."""
         perceiver.is_broken = True
         problem = f"{perceiver.model.name}: {error.message}"
@@ -362,7 +286,7 @@ class _Perceiving:
         return ", ".join(f"{p.model.name} on {p.device}" for p in self._perceivers.values())
 
 
-def _unpack(perceiver: _Perceiver, items: Sequence[Item], answer: dict[str, Any]) -> list[_Made]:
+def _unpack(perceiver: Perceiver, items: Sequence[Item], answer: dict[str, Any]) -> list[_Made]:
     size = 2 * perceiver.space.dimensions if perceiver.space else 0  # float16
     made, first = [], 0
     for item, rows, words in zip(items, answer["rows"], answer["words"], strict=True):
@@ -373,7 +297,7 @@ def _unpack(perceiver: _Perceiver, items: Sequence[Item], answer: dict[str, Any]
     return made
 
 
-async def _store(session: Any, perceiver: _Perceiver, made: Sequence[_Made]) -> None:
+async def _store(session: Any, perceiver: Perceiver, made: Sequence[_Made]) -> None:
     """Store what a model made, and what it failed at."""
     model = perceiver.model
     well = [each for each in made if not each.error]
@@ -402,59 +326,10 @@ async def _store(session: Any, perceiver: _Perceiver, made: Sequence[_Made]) -> 
             )
 
 
-async def _conclude(services: Services, perceiver: _Perceiver, started: datetime) -> None:
-    """Put the space in use when all is done, or when there is no other of its role."""
-    model = perceiver.model
-    async with services.database.read() as session:
-        left = await count_due(
-            session, perceiver.worker, started, Item.media_hash, model.kinds
-        )  # fmt: skip
-        used = await spaces_in_use(session)
-    chosen = {m.name for m in perceivers(services) if m.role == model.role}
-    others = [u for u in used if u.role == model.role and u.model not in chosen]
-    pace = next(s.pace for s in services.board.states() if s.name == model.name)
-    async with services.database.write() as session:
-        await set_fact(session, f"pace:{model.name}",
-                       {"items": pace.items, "seconds": round(pace.seconds, 3)})  # fmt: skip
-        if left and (others or perceiver.is_broken):
-            return  # search goes on with the old
-        if perceiver.space and perceiver.done:
-            await use_space(
-                session,
-                SpaceInUse(
-                    perceiver.space, model.role, model.name, model.module,
-                    dict(model.options), model.kinds, perceiver.has_text_tower,
-                ),
-                instead_of=[u for u in others if not left],
-            )  # fmt: skip
-        if not left:
-            await set_fact(session, f"ingested:{model.role}", {"by": model.name})
-    await services.index.refresh()
-
-
-def _line(perceiver: _Perceiver) -> str:
+def _line(perceiver: Perceiver) -> str:
     failed = f", {perceiver.failed} failed" if perceiver.failed else ""
     return f"{perceiver.model.name} {perceiver.done}{failed} on {perceiver.device}"
 
 
 def _view_key(view: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(view.items()))
-
-
-def _reason(error: WorkerFailed | WorkerDied) -> str:
-    return error.message if isinstance(error, WorkerFailed) else str(error)
-
-
-async def count_left(services: Services, model: ChosenModel) -> int:
-    """Return how many items a model has not had yet."""
-    async with services.database.read() as session:
-        return await count_due(session, worker_name(model), now(), Item.media_hash, model.kinds)
-
-
-async def fill_board(services: Services) -> None:
-    """Tell the board what earlier runs measured, and what is left."""
-    for model in perceivers(services):
-        async with services.database.read() as session:
-            pace = await get_fact(session, f"pace:{model.name}") or {"items": 0, "seconds": 0.0}
-        left = await count_left(services, model)
-        services.board.take_pace(model.name, pace["items"], pace["seconds"], left)
