@@ -23,6 +23,8 @@ from connectors import FolderSettings, ServerSettings, SourceSettings
 from connectors.base import KINDS, Kind
 from daemon.model_settings import ModelSettings
 from daemon.options import Section, SettingsError, explain, lay_over, read_file
+from daemon.rules import format_order, format_rule, parse_order, parse_rule
+from daemon.rules.tree import Order, Rule, walk
 from ml.model_cards import SETS
 
 PREFIX = "ANAGNORISIS_"
@@ -138,6 +140,44 @@ def _whole_path(path: Path) -> Path:
     return whole
 
 
+def _rule(text: str) -> str:
+    return format_rule(parse_rule(text))
+
+
+def _order(text: str) -> str:
+    return format_order(parse_order(text))
+
+
+def _share(value: object) -> object:
+    """Turn 30% into 0.3."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return float(value.strip()[:-1]) / 100
+    return value
+
+
+class VarietySettings(Section):
+    """What keeps a list from being more of the same; 0 means no matter."""
+
+    per_artist: int = Field(default=0, ge=0)
+    """How many by one artist at most."""
+
+    per_album: int = Field(default=0, ge=0)
+    """How many of one album, or of one series, at most."""
+
+    per_genre: int = Field(default=0, ge=0)
+    """How many of one genre at most, by the first that an item has."""
+
+    distance: float = Field(default=0.0, ge=0, le=1)
+    """How far neighbours lie apart at least: 0.1 a little, 0.5 a lot."""
+
+    fresh: Annotated[float, BeforeValidator(_share)] = Field(default=0.0, ge=0, le=1)
+    """How much of it was on none of the last three editions, such as 30%."""
+
+    unsure: float = Field(default=0.0, ge=0, le=2)
+    """How far surprises are let in: each prediction counts as higher by this many of its standard
+    deviations."""
+
+
 class PlaylistSettings(Section):
     """One smart playlist."""
 
@@ -150,9 +190,15 @@ class PlaylistSettings(Section):
     kind: Kind = "music"
     """Which items are on it."""
 
-    order: Literal["predicted", "radio"] = "predicted"
-    """predicted: best first. radio: drawn by rating or prediction, plays, skips and how long
-    ago it was heard; another draw each day."""
+    where: Annotated[str, AfterValidator(_rule)] = ""
+    """Which of them, as a rule: `predicted >= 7.5 and not genre = "Christmas"`. See the wiki."""
+
+    order: Annotated[str, AfterValidator(_order)] = "predicted"
+    """Best first (predicted), or another: radio, newest, similar to "…", chain from "…", any
+    field. See the wiki."""
+
+    variety: VarietySettings = VarietySettings()
+    """What keeps a list from being more of the same."""
 
     unrated: bool | None = None
     """Only what has no rating by the person. Without a word: yes for predicted, no for radio."""
@@ -176,7 +222,23 @@ class PlaylistSettings(Section):
     @property
     def only_unrated(self) -> bool:
         """Tell whether rated items are left out."""
-        return self.order == "predicted" if self.unrated is None else self.unrated
+        if self.unrated is not None:
+            return self.unrated
+        return self.order == "predicted" and not self.asks("rating", "rated", "unrated")
+
+    @property
+    def rule(self) -> Rule:
+        """`where`, understood."""
+        return parse_rule(self.where)
+
+    @property
+    def ordering(self) -> Order:
+        """`order`, understood."""
+        return parse_order(self.order)
+
+    def asks(self, *fields: str) -> bool:
+        """Tell whether the rule speaks of any of the fields."""
+        return any(getattr(part, "field", "") in fields for part in walk(self.rule))
 
 
 class WebSettings(Section):

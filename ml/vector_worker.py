@@ -6,12 +6,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ml import journeys
 from ml.evaluation import MINIMUM_RATINGS, cross_validate, is_trusted
 from ml.facts_space import FACTS_DIMENSIONS, FACTS_SPACE, facts_vector
 from ml.feature_table import FeatureTable
 from ml.taste import TasteSettings, choose_settings, fit
 from ml.taste_features import Prepared
 from ml.vector_index import VectorIndex
+
+
+class NoVector(ValueError):
+    """An item or words that a journey hangs on has no vector."""
+
 
 Hits = list[list[Any]]
 
@@ -60,6 +66,73 @@ class VectorWorker:
     def similar(self, space: str, item_id: int, limit: int, kinds: list[int] | None) -> Hits:
         """Return the items most like one, itself left out; nothing where it has no vector."""
         return _hits(*self._open(space).similar(item_id, limit, kinds))
+
+    def arrange(
+        self, how: str, spaces: list[list[Any]], item_ids: list[int], terms: list[list[Any]],
+        count: int,
+    ) -> list[list[Any]]:  # fmt: skip
+        """Return [item id, cosine] of items in the order that a journey gives; see `ml.journeys`.
+
+        `how`: near (to the sum of all terms), chain (from the first) or path (from the first to
+        the second). A term is [sign, item id or 0, [a query vector or b"" for each space]]; it is
+        an error where a term has no vector. Items without any vector are left out.
+        """
+        vectors = self._joined(spaces, item_ids)
+        known = np.flatnonzero(vectors.any(axis=1))
+        points = [sign * self._point(spaces, item_id, data) for sign, item_id, data in terms]
+        vectors = vectors[known]
+        if how == "near":
+            rows, cosines = journeys.nearest(vectors, np.sum(points, axis=0), count)
+        elif how == "chain":
+            rows, cosines = journeys.chain(vectors, points[0], count)
+        else:
+            rows, cosines = journeys.path(vectors, points[0], points[1], count)
+        return [[item_ids[known[r]], float(c)] for r, c in zip(rows, cosines, strict=True)]
+
+    def keep_apart(
+        self, spaces: list[list[Any]], item_ids: list[int], distance: float
+    ) -> list[int]:
+        """Return the items in an order in which neighbours are at least so far apart."""
+        order = journeys.keep_apart(self._joined(spaces, item_ids), distance)
+        return [item_ids[row] for row in order]
+
+    def sorts(
+        self, spaces: list[list[Any]], item_ids: list[int], weights: list[float], most: int,
+        seed: int,
+    ) -> list[int]:  # fmt: skip
+        """Return for each item which sort it is of, 0 being the heaviest; -1 without a vector."""
+        vectors = self._joined(spaces, item_ids)
+        known = np.flatnonzero(vectors.any(axis=1))
+        found = np.full(len(item_ids), -1, np.int64)
+        if len(known):
+            mass = np.array(weights, np.float32)[known]
+            found[known] = journeys.sorts_of(vectors[known], mass, most, seed)
+        return [int(sort) for sort in found]
+
+    def _joined(self, spaces: list[list[Any]], item_ids: list[int]) -> npt.NDArray[np.float32]:
+        """Return one unit vector (D1 + D2 + …) an item, of all spaces in equal parts."""
+        parts = [
+            np.nan_to_num(self._open(name, dimensions).pooled(np.array(item_ids, np.int64)))
+            for name, dimensions in spaces
+        ]
+        return journeys.unit(np.hstack(parts).astype(np.float32))
+
+    def _point(
+        self, spaces: list[list[Any]], item_id: int, data: list[bytes]
+    ) -> npt.NDArray[np.float32]:
+        vector: npt.NDArray[np.float32]
+        if item_id:
+            (vector,) = self._joined(spaces, [item_id])
+        else:
+            parts = [
+                np.frombuffer(part, "<f4") if part else np.zeros(dimensions, np.float32)
+                for part, (_, dimensions) in zip(data, spaces, strict=True)
+            ]
+            vector = journeys.unit(np.hstack(parts))
+        vector = np.asarray(vector, np.float32)
+        if not vector.any():
+            raise NoVector("There is no vector of it yet.")
+        return vector
 
     def facts(self, kinds: list[str], metadata: list[dict[str, Any]]) -> bytes:
         """Return facts vectors (N, FACTS_DIMENSIONS), float16, little-endian."""

@@ -119,7 +119,7 @@ async def test_a_run_that_is_killed_again_and_again_comes_to_the_same_catalogue(
 
 
 async def test_ctrl_c_ends_a_run_within_two_seconds(household: Household) -> None:
-    make_texts(household, 800)
+    make_texts(household, 3000)
     seconds: list[float] = []
     while min(seconds, default=9) > 2 and len(seconds) < 3:  # others may keep the machine busy
         async with begun(household, "run", "sync") as process:

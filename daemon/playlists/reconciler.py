@@ -14,8 +14,9 @@ from sqlalchemy import select
 from connectors.base import ConnectorError
 from daemon.playlists.file_target import bring_to_file
 from daemon.playlists.m3u8 import file_name
+from daemon.playlists.problems import Abstained
 from daemon.playlists.receipt import Receipt
-from daemon.playlists.selection import Abstained, Entry, choose, find_entries
+from daemon.playlists.selection import Entry, choose, find_entries
 from daemon.playlists.server_target import ServerTarget, target_name
 from daemon.services import Services
 from daemon.settings import PlaylistSettings, Settings
@@ -83,8 +84,7 @@ async def _reconcile(
 ) -> list[Receipt]:
     files, servers = targets_of(services.settings, playlist)
     try:
-        async with services.database.read() as session:
-            entries = await choose(session, services.settings, playlist, day)
+        entries = await choose(services, playlist, day)
     except (Abstained, UnknownProfile) as reason:
         state = "abstained" if isinstance(reason, Abstained) else "failed"
         names = [*map(str, files), *servers]

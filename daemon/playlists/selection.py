@@ -1,35 +1,32 @@
 """Choose what should be on a smart playlist now."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from daemon.playlists.radio import Heard, draw, weigh
-from daemon.settings import PlaylistSettings, Settings, parse_limit
-from daemon.store.models import (
-    Item,
-    Location,
-    Play,
-    Prediction,
-    PredictionState,
-    Rating,
-    Source,
-)
+from daemon.playlists.candidates import find_candidates, first_places
+from daemon.playlists.orders import Wish, put_in_order
+from daemon.playlists.problems import Abstained
+from daemon.playlists.rule_query import Scope
+from daemon.playlists.terms import joined_spaces, resolve
+from daemon.playlists.variety import Pick, let_fresh_in, not_too_many, without_doubles
+from daemon.rules.tree import Plain
+from daemon.services import Services
+from daemon.settings import PlaylistSettings, parse_limit
+from daemon.store.models import Item, Location, PlaylistWrite, PredictionState, Source
 from daemon.store.places import absolute
 from daemon.store.profiles import find_profile
 
-PAGE = 1000
-"""Rows taken from the database at once, so that a large library does not hold the event loop."""
-
-
-class Abstained(Exception):
-    """There is nothing to put on the list that could be stood by; the message says why."""
+EDITIONS = 3
+"""What was on one of them is not fresh."""
+TYPICAL_SECONDS, TYPICAL_BYTES = 240.0, 8e6
+ROOM = 4
+"""How many times more than fit are looked at, so that variety has something to choose from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,71 +43,97 @@ class Entry:
     why: str
 
 
-async def choose(
-    session: AsyncSession, settings: Settings, playlist: PlaylistSettings, day: date
-) -> list[Entry]:
+async def choose(services: Services, playlist: PlaylistSettings, day: date) -> list[Entry]:
     """Return the wanted list; the same day and catalogue give the same. Raises Abstained."""
-    profile = await find_profile(session, settings, playlist.profile or None)
-    state = await session.get(PredictionState, profile.id)
-    rows = await _candidates(session, playlist, profile.id)
-    if playlist.order == "predicted":
-        if state is None:
-            raise Abstained("There are no predictions yet; rate at least 10 items.")
-        if not state.trusted and not playlist.untrusted:
-            raise Abstained(
-                "The predictions do not beat the mean rating yet. Rate more, or set "
-                "`untrusted: true` to have the list all the same."
-            )
-        ordered = await asyncio.to_thread(_best_first, rows)
-    else:
-        trusted = bool(state and state.trusted)
-        ordered = await _programme(session, rows, profile.id, f"{playlist.name} {day}", trusted)
-    return _cut(map(_entry, ordered), playlist.limit)
-
-
-async def _candidates(
-    session: AsyncSession, playlist: PlaylistSettings, profile_id: int
-) -> Sequence[Any]:
-    """Return every present item of the kind, with rating and prediction."""
-    ours = (Rating.item_id == Item.id) & (Rating.profile_id == profile_id)
-    expected = (Prediction.item_id == Item.id) & (Prediction.profile_id == profile_id)
-    first = _first_places()
-    query = (
-        select(
-            Item.id, Item.title, Item.artist, Item.duration, Location.size, Location.path,
-            Location.local_path, Source.root, Rating.value.label("rating"),
-            Prediction.value.label("predicted"),
+    rule, order = playlist.rule, playlist.ordering
+    async with services.database.read() as session:
+        profile = await find_profile(session, services.settings, playlist.profile or None)
+        state = await session.get(PredictionState, profile.id)
+    trusted = bool(state and state.trusted)
+    if _hangs_on_predictions(playlist):
+        _check_predictions(state, playlist)
+        trusted = True
+    scope = Scope(profile.id, day, await resolve(services, rule, playlist.kind))
+    async with services.database.read() as session:
+        rows = await find_candidates(
+            session, playlist.kind, rule, order, scope, only_unrated=playlist.only_unrated
         )
-        .join(Location, Location.item_id == Item.id)
-        .join(first, first.c.id == Location.id)
-        .join(Source, Source.id == Location.source_id)
-        .join(Rating, ours, isouter=True)
-        .join(Prediction, expected, isouter=True)
-        .where(Item.kind == playlist.kind, Item.gone_at.is_(None))
-        .order_by(Item.id)
+    wish = Wish(
+        services, rows, profile.id, playlist.kind, day, f"{playlist.name} {day}", trusted,
+        _about_how_many(playlist.limit, rows), playlist.variety.unsure,
     )  # fmt: skip
-    if playlist.only_unrated:
-        query = query.where(Rating.value.is_(None))
-    result = await session.stream(query)
-    return [row async for rows in result.partitions(PAGE) for row in rows]
+    picks = await put_in_order(order, wish) if rows else []
+    return await _finish(wish, playlist, picks)
 
 
-def _first_places() -> Any:
-    """Return one present location of each item: a file before what is on a server only."""
-    is_remote = case((Source.root.is_(None) & Location.local_path.is_(None), 1), else_=0)
-    rank = func.row_number().over(partition_by=Location.item_id, order_by=(is_remote, Location.id))
-    ranked = (
-        select(Location.id, rank.label("rank"))
-        .join(Source, Source.id == Location.source_id)
-        .where(Location.gone_at.is_(None), Source.in_settings)
-        .subquery()
-    )
-    return select(ranked.c.id).where(ranked.c.rank == 1).subquery()
+def _hangs_on_predictions(playlist: PlaylistSettings) -> bool:
+    order = playlist.ordering
+    if isinstance(order, Plain) and order.name in ("predicted", "unsure"):
+        return True
+    names = ("predicted", "uncertainty")
+    by_field = any(name in names for name, _ in getattr(order, "fields", ()))
+    return by_field or playlist.asks(*names)
+
+
+def _check_predictions(state: PredictionState | None, playlist: PlaylistSettings) -> None:
+    if state is None:
+        raise Abstained("There are no predictions yet; rate at least 10 items.")
+    is_asking = playlist.ordering == Plain("unsure")  # to be rated, not to be believed
+    if not (state.trusted or playlist.untrusted or is_asking):
+        raise Abstained(
+            "The predictions do not beat the mean rating yet. Rate more, or set "
+            "`untrusted: true` to have the list all the same."
+        )
+
+
+async def _finish(wish: Wish, playlist: PlaylistSettings, picks: Sequence[Pick]) -> list[Entry]:
+    """Let variety and the limit have their say."""
+    services, variety = wish.services, playlist.variety
+    kept = list(not_too_many(without_doubles(picks), variety))
+    count = _about_how_many(playlist.limit, [pick.row for pick in kept])
+    if variety.fresh:
+        heard = await _on_last_editions(services, playlist.name, wish.day)
+        kept = let_fresh_in(kept, heard, variety.fresh, count)
+    if variety.distance and len(kept) > 2:
+        kept = await _keep_apart(services, playlist, kept[: ROOM * count])
+    return _cut((_make_entry(pick.row, pick.why) for pick in kept), playlist.limit)
+
+
+async def _keep_apart(
+    services: Services, playlist: PlaylistSettings, picks: Sequence[Pick]
+) -> list[Pick]:
+    spaces = [[s.name, s.dimensions] for s in await joined_spaces(services, playlist.kind)]
+    by_id = {pick.row.id: pick for pick in picks}
+    order = await services.index.call("keep_apart", spaces, list(by_id), playlist.variety.distance)
+    return [by_id[item_id] for item_id in order]
+
+
+async def _on_last_editions(services: Services, name: str, day: date) -> set[int]:
+    """Return what was on the last editions before the day, so that a second run is the same."""
+    async with services.database.read() as session:
+        editions = (
+            await session.scalars(
+                select(PlaylistWrite)
+                .where(PlaylistWrite.playlist == name)
+                .order_by(PlaylistWrite.id.desc())
+                .limit(100)
+            )
+        ).all()
+    kept: dict[str, list[PlaylistWrite]] = {}
+    for edition in editions:
+        if edition.at.astimezone().date() < day:
+            kept.setdefault(edition.target, []).append(edition)
+    return {
+        item_id
+        for of_target in kept.values()
+        for edition in of_target[:EDITIONS]
+        for item_id in edition.item_ids
+    }
 
 
 async def find_entries(session: AsyncSession, item_ids: Sequence[int], why: str) -> list[Entry]:
     """Return entries for the items that are present, in the order given."""
-    first = _first_places()
+    first = first_places()
     found: dict[int, Entry] = {}
     for start in range(0, len(item_ids), 500):
         rows = await session.execute(
@@ -128,62 +151,23 @@ async def find_entries(session: AsyncSession, item_ids: Sequence[int], why: str)
     return [found[item_id] for item_id in item_ids if item_id in found]
 
 
-async def _programme(
-    session: AsyncSession, rows: Sequence[Any], profile_id: int, seed: str, trusted: bool
-) -> list[Any]:
-    heard = await _find_heard(session, profile_id)
-    given = await session.scalar(
-        select(func.avg(Rating.value)).where(Rating.profile_id == profile_id)
-    )
-    mean = 5.0 if given is None else given
-
-    def order() -> list[Any]:
-        facts = []
-        for row in rows:
-            predicted = row.predicted if trusted else None
-            rating = next(r for r in (row.rating, predicted, mean) if r is not None)
-            facts.append(Heard(rating, *heard.get(row.id, (0, 0, None))))
-        return [rows[n] for n in draw(weigh(facts), len(facts), seed=seed)]
-
-    return await asyncio.to_thread(order)
-
-
-async def _find_heard(session: AsyncSession, profile_id: int) -> dict[int, Any]:
-    """Return (full plays, skips, last played) by item."""
-    rows = await session.execute(
-        select(
-            Play.item_id,
-            func.count().filter(Play.outcome == "finished"),
-            func.count().filter(Play.outcome == "skipped"),
-            func.max(Play.played_at, type_=Play.played_at.type),
-        )
-        .where(Play.profile_id == profile_id)
-        .group_by(Play.item_id)
-    )
-    return {item_id: counts for item_id, *counts in rows}
-
-
-def _entry(row: Any) -> Entry:
-    why = (
-        f"rated {row.rating:g}"
-        if row.rating is not None
-        else f"predicted {row.predicted:.1f}"
-        if row.predicted is not None
-        else "not rated yet"
-    )
-    return _make_entry(row, why)
-
-
 def _make_entry(row: Any, why: str) -> Entry:
     path = row.local_path if row.root is None else absolute(row.root, row.path)
     return Entry(row.id, row.title, row.artist, row.duration, row.size, path, why)
 
 
-def _best_first(rows: Sequence[Any]) -> list[Any]:
-    return sorted(
-        (row for row in rows if row.predicted is not None),
-        key=lambda row: (-row.predicted, row.id),
-    )
+def _about_how_many(limit: str, rows: Sequence[Any]) -> int:
+    """Return how many items a limit holds, about."""
+    amount, unit = parse_limit(limit)
+    if unit == "items":
+        return int(amount)
+    if unit == "seconds":
+        known = [row.duration for row in rows if row.duration]
+        typical = sum(known) / len(known) if known else TYPICAL_SECONDS
+    else:
+        sizes = [row.size for row in rows if row.size]
+        typical = sum(sizes) / len(sizes) if sizes else TYPICAL_BYTES
+    return max(1, int(amount / typical))
 
 
 def _cut(entries: Iterable[Entry], limit: str) -> list[Entry]:

@@ -69,6 +69,13 @@ async def open_database(path: Path, *, query_only: bool = False) -> AsyncIterato
         await database.close()
 
 
+def fold(value: Any) -> str | None:
+    """Return text without regard to case, in every script; SQLite's own `lower` knows ASCII."""
+    if value is None:
+        return None
+    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).casefold()
+
+
 def _engine(
     url: str, begin: str, synchronous: str, *, query_only: bool, pool_size: int
 ) -> AsyncEngine:
@@ -76,6 +83,7 @@ def _engine(
 
     def set_pragmas(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the begin event below begins, not the driver
+        connection.create_function("fold", 1, fold, deterministic=True)
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         if not query_only:

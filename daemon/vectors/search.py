@@ -74,6 +74,44 @@ class Search:
             found.append(await self._nearest(used.space, "similar", item_id, kind, limit * DEEPER))
         return _fuse(found, limit)
 
+    async def points(self, words: str, kind: Kind) -> list[bytes]:
+        """Return the words' vector in the text space and each space of the kind, b"" where a
+        space takes no words. Raises SearchUnavailable.
+        """  # noqa: D205
+        space, model = await self._text()
+        points = [await self._embed(model["module"], model["options"], space, words)]
+        for used in await self._index.media_spaces():
+            if kind in used.kinds:
+                points.append(
+                    await self._embed(used.module, used.options, used.space, words)
+                    if used.has_text_tower else b""
+                )  # fmt: skip
+        return points
+
+    async def cosines(self, near: str | int, kind: Kind, limit: int) -> list[tuple[int, float]]:
+        """Return (item, cosine) in the text space to words or to an item, the nearest first.
+
+        Raises SearchUnavailable.
+        """
+        space, model = await self._text()
+        argument: bytes | int = near if isinstance(near, int) else await self._embed(
+            model["module"], model["options"], space, near
+        )  # fmt: skip
+        operation = "similar" if isinstance(near, int) else "search"
+        try:
+            found = await self._index.call(
+                operation, space.name, argument, limit, [KINDS.index(kind)]
+            )
+        except (WorkerDied, WorkerFailed) as error:
+            raise SearchUnavailable(f"The index does not answer: {error}") from error
+        return [(item_id, score) for item_id, score, _ in found]
+
+    async def _text(self) -> tuple[Space, dict[str, Any]]:
+        space, model = await self._index.refresh(), await self._index.text_model()
+        if space is None or model is None:
+            raise SearchUnavailable("Nothing is embedded yet; the embed step makes it possible.")
+        return space, model
+
     async def _by_meaning(self, query: str, kind: Kind | None, limit: int) -> list[Hit]:
         space = await self._index.refresh()
         if space is None:

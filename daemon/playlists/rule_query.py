@@ -1,0 +1,244 @@
+"""Turns a rule into one condition on items. Values only ever become bound parameters."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    false,
+    func,
+    literal,
+    not_,
+    null,
+    or_,
+    select,
+    true,
+)
+
+from daemon.rules import tree
+from daemon.rules.fields import FIELDS
+from daemon.rules.tree import Rule
+from daemon.store.models import (
+    Description,
+    Item,
+    Location,
+    Play,
+    Prediction,
+    Rating,
+    Source,
+    UtcDateTime,
+)
+from daemon.store.server_models import Favourite
+
+LISTS = {"genre": "genres", "tag": "keywords", "person": "people", "studio": "studios"}
+"""Fields that are lists among an item's facts."""
+FACTS = ("album_artist", "series", "season", "episode", "track", "width", "height", "language",
+         "community_rating", "votes")  # fmt: skip
+DAYS = {"hours": 1 / 24, "days": 1.0, "weeks": 7.0, "months": 30.4375, "years": 365.25}
+
+Condition = ColumnElement[bool]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whose rule it is, on which day, and what was found out before."""
+
+    profile_id: int
+    day: date
+    found: Mapping[Rule, Sequence[int]] = field(default_factory=dict)
+    """For each `Near` and `InPlaylist` of the rule, the items."""
+
+
+def condition_of(rule: Rule, scope: Scope) -> Condition:
+    """Return the condition; it is true or false of every item, never unknown."""
+    match rule:
+        case tree.Everything():
+            return true()
+        case tree.All(parts):
+            return and_(*(condition_of(part, scope) for part in parts))
+        case tree.AnyOf(parts):
+            return or_(*(condition_of(part, scope) for part in parts))
+        case tree.Not(part):
+            return not_(condition_of(part, scope))
+        case tree.Compare(name, "!=", value):
+            return not_(condition_of(tree.Compare(name, "=", value), scope))
+        case tree.Compare(name, operator, value):
+            return _compare(name, operator, value, scope)
+        case tree.Between(name, low, high):
+            lowest = _compare(name, ">=", low, scope)
+            return and_(lowest, _compare(name, "<=", high, scope))
+        case tree.OneOf(name, values):
+            return or_(*(_compare(name, "=", value, scope) for value in values))
+        case tree.Age(name, operator, amount, unit):
+            return _age(name, operator, timedelta(days=amount * DAYS[unit]), scope)
+        case tree.Known(name):
+            return _known(name, scope)
+        case tree.Near() | tree.InPlaylist():
+            return Item.id.in_(_each(json.dumps(list(scope.found[rule]))))
+    assert isinstance(rule, tree.Flag)
+    return _flag(rule.field, scope)
+
+
+def column_of(name: str, scope: Scope) -> ColumnElement[Any]:
+    """Return a field that has one value an item; None where it is unknown."""
+    columns: dict[str, Any] = {
+        "kind": Item.kind, "title": Item.title, "album": Item.album, "year": Item.year,
+        "duration": Item.duration, "added": Item.added_at,
+    }  # fmt: skip
+    if name in columns:
+        column: ColumnElement[Any] = columns[name]
+        return column
+    if name in FACTS:
+        return func.json_extract(Item.facts, f"$.{name}")
+    mine = scope.profile_id
+    if name in ("rating", "rated_at"):
+        given: Any = Rating.value if name == "rating" else Rating.rated_at
+        return _one(select(given).where(Rating.item_id == Item.id, Rating.profile_id == mine))
+    if name in ("predicted", "uncertainty"):
+        expected: Any = Prediction.value if name == "predicted" else Prediction.uncertainty
+        return _one(
+            select(expected).where(Prediction.item_id == Item.id, Prediction.profile_id == mine)
+        )
+    heard = and_(Play.item_id == Item.id, Play.profile_id == mine)
+    if name == "last_played":
+        return _one(select(func.max(Play.played_at, type_=UtcDateTime())).where(heard))
+    if name in ("plays", "skips"):
+        outcome = "finished" if name == "plays" else "skipped"
+        return _one(select(func.count()).where(heard, Play.outcome == outcome))
+    here = (Location.item_id == Item.id) & Location.gone_at.is_(None)
+    assert name == "size", name
+    return _one(select(func.max(Location.size)).where(here))
+
+
+def _compare(name: str, operator: str, value: Any, scope: Scope) -> Condition:
+    texts = _texts(name, scope)
+    if texts is not None:
+        asked: Condition = texts(operator, str(value))
+        return asked
+    column = column_of(name, scope)
+    if isinstance(value, date):
+        return _beside_day(column, operator, value)
+    compared = {
+        "=": column == value, "<": column < value, "<=": column <= value, ">": column > value,
+        ">=": column >= value,
+    }[operator]  # fmt: skip
+    return func.coalesce(compared, false())
+
+
+def _beside_day(column: ColumnElement[Any], operator: str, day: date) -> Condition:
+    """Compare with a day as a whole: after it, before it, or also on it."""
+    begin, end = _midnight(day), _midnight(day + timedelta(days=1))
+    compared = {
+        "<": column < begin, "<=": column < end, ">": column >= end, ">=": column >= begin,
+    }[operator]  # fmt: skip
+    return func.coalesce(compared, false())
+
+
+def _age(name: str, operator: str, age: timedelta, scope: Scope) -> Condition:
+    column = column_of(name, scope)
+    try:
+        then = _midnight(scope.day) - age
+    except OverflowError:
+        then = datetime(1, 1, 2, tzinfo=UTC)
+    compared = {
+        ">": column < then, ">=": column <= then, "<": column > then, "<=": column >= then,
+    }[operator]  # fmt: skip
+    return func.coalesce(compared, true() if operator.startswith(">") else false())
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time()).astimezone(UTC)
+
+
+def _known(name: str, scope: Scope) -> Condition:
+    texts = _texts(name, scope)
+    if texts is not None:
+        asked: Condition = texts("known", "")
+        return asked
+    return column_of(name, scope).is_not(null())
+
+
+def _flag(name: str, scope: Scope) -> Condition:
+    if name in ("unrated", "unplayed"):
+        return not_(_flag(name.removeprefix("un"), scope))
+    mine = scope.profile_id
+    if name == "rated":
+        return select(Rating.item_id).where(
+            Rating.item_id == Item.id, Rating.profile_id == mine
+        ).exists()  # fmt: skip
+    heard = and_(Play.item_id == Item.id, Play.profile_id == mine)
+    if name == "played":
+        return select(Play.id).where(heard).exists()
+    if name == "unfinished":
+        last = select(Play.outcome).where(heard).order_by(Play.played_at.desc(), Play.id.desc())
+        return func.coalesce(_one(last.limit(1)) == "abandoned", false())
+    assert name == "favourite", name
+    return select(Favourite.item_id).where(
+        Favourite.item_id == Item.id, Favourite.profile_id == mine, Favourite.is_favourite
+    ).exists()  # fmt: skip
+
+
+def _texts(name: str, scope: Scope) -> Any:
+    """Return how a field of text, or of several texts, is asked; None for the other fields."""
+    sort = FIELDS[name].sort
+    if sort not in ("text", "list", "kind"):
+        return None
+
+    def ask(operator: str, value: str) -> Condition:
+        if name in LISTS or name == "artist":
+            each = func.json_each(Item.facts, f"$.{LISTS.get(name, 'artists')}").table_valued(
+                "value"
+            )
+            held = select(literal(1)).select_from(each)
+            found = held.where(_beside_text(each.c.value, operator, value)).exists()
+            return (
+                found if name in LISTS else or_(found, _beside_text(Item.artist, operator, value))
+            )
+        if name == "description":
+            said = select(Description.item_id).where(Description.item_id == Item.id)
+            return said.where(_beside_text(Description.text, operator, value)).exists()
+        if name in ("path", "source", "library"):
+            column: Any = {
+                "path": Location.path, "source": Source.name,
+                "library": Location.library,
+            }[name]  # fmt: skip
+            return (
+                select(Location.id)
+                .join(Source, Source.id == Location.source_id)
+                .where(Location.item_id == Item.id, Location.gone_at.is_(None))
+                .where(_beside_text(column, operator, value))
+                .exists()
+            )
+        return _beside_text(column_of(name, scope), operator, value)
+
+    return ask
+
+
+def _beside_text(column: Any, operator: str, value: str) -> Condition:
+    """Compare regardless of case; `fold` is that of `daemon.store.database`."""
+    if operator == "known":
+        return func.coalesce(column, "") != ""
+    folded = func.fold(column)
+    if operator == "=":
+        compared = folded == value.casefold()
+    elif operator == "contains":
+        compared = func.instr(folded, value.casefold()) > 0
+    elif operator == "starts with":
+        compared = func.substr(folded, 1, len(value.casefold())) == value.casefold()
+    else:
+        compared = func.substr(folded, -len(value.casefold())) == value.casefold()
+    return func.coalesce(compared, false())
+
+
+def _one(statement: Any) -> ColumnElement[Any]:
+    column: ColumnElement[Any] = statement.correlate(Item).scalar_subquery()
+    return column
+
+
+def _each(values: str) -> Any:
+    each = func.json_each(values).table_valued("value")
+    return select(each.c.value)
