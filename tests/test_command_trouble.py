@@ -134,7 +134,7 @@ async def test_ctrl_c_ends_a_run_within_two_seconds(household: Household) -> Non
     assert min(seconds) < 2
     done = await asyncio.to_thread(run_verb, household, "run", "sync")
     assert done.returncode == 0, done.stderr
-    assert query(household, "SELECT count(*) FROM item") == [(800,)]
+    assert query(household, "SELECT count(*) FROM item") == [(3000,)]
     states = query(household, "SELECT state FROM job_run ORDER BY id")
     assert states == [("cancelled",)] * len(seconds) + [("done",)]
 
