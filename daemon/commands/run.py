@@ -83,8 +83,11 @@ async def _follow(services: Services, group: str, stack: AsyncExitStack, *, is_a
     """Wait for the group's end; return the exit status. If the daemon ends first, take over."""
     printer, told = _Printer(), set[int]()
     runs: Sequence[JobRun] = ()
+    me = asyncio.current_task()
     try:
         while True:
+            if me and me.cancelling():  # swallowed on its way here
+                raise asyncio.CancelledError
             async with services.database.read() as session:
                 runs = await group_runs(session, group)
             for run in runs:
