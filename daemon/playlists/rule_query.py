@@ -169,17 +169,17 @@ def _flag(name: str, scope: Scope) -> Condition:
     if name == "rated":
         return select(Rating.item_id).where(
             Rating.item_id == Item.id, Rating.profile_id == mine
-        ).exists()  # fmt: skip
+        ).correlate(Item).exists()  # fmt: skip
     heard = and_(Play.item_id == Item.id, Play.profile_id == mine)
     if name == "played":
-        return select(Play.id).where(heard).exists()
+        return select(Play.id).where(heard).correlate(Item).exists()
     if name == "unfinished":
         last = select(Play.outcome).where(heard).order_by(Play.played_at.desc(), Play.id.desc())
         return func.coalesce(_one(last.limit(1)) == "abandoned", false())
     assert name == "favourite", name
     return select(Favourite.item_id).where(
         Favourite.item_id == Item.id, Favourite.profile_id == mine, Favourite.is_favourite
-    ).exists()  # fmt: skip
+    ).correlate(Item).exists()  # fmt: skip
 
 
 def _texts(name: str, scope: Scope) -> Any:
@@ -194,13 +194,15 @@ def _texts(name: str, scope: Scope) -> Any:
                 "value"
             )
             held = select(literal(1)).select_from(each)
-            found = held.where(_beside_text(each.c.value, operator, value)).exists()
+            found = held.where(_beside_text(each.c.value, operator, value)).correlate(Item).exists()
             return (
                 found if name in LISTS else or_(found, _beside_text(Item.artist, operator, value))
             )
         if name == "description":
             said = select(Description.item_id).where(Description.item_id == Item.id)
-            return said.where(_beside_text(Description.text, operator, value)).exists()
+            return (
+                said.where(_beside_text(Description.text, operator, value)).correlate(Item).exists()
+            )
         if name in ("path", "source", "library"):
             column: Any = {
                 "path": Location.path, "source": Source.name,
@@ -211,6 +213,7 @@ def _texts(name: str, scope: Scope) -> Any:
                 .join(Source, Source.id == Location.source_id)
                 .where(Location.item_id == Item.id, Location.gone_at.is_(None))
                 .where(_beside_text(column, operator, value))
+                .correlate(Item)
                 .exists()
             )
         return _beside_text(column_of(name, scope), operator, value)

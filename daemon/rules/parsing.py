@@ -100,9 +100,9 @@ def _explain(error: UnexpectedInput, text: str) -> tuple[int, str]:
 
 def _names(terminals: Any) -> str:
     names = [said for name, said in _EXPECTED.items() if name in terminals]
-    return f"; expected {', '.join(names[:-1])}{' or ' if names[1:] else ''}{names[-1]}" * bool(
-        names
-    )
+    if not names:
+        return ""
+    return f"; expected {', '.join(names[:-1])}{' or ' if names[1:] else ''}{names[-1]}"
 
 
 def _rule(node: Any) -> Rule:
