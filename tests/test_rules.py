@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,7 +24,7 @@ from tests.household import Household
 DAY = date(2026, 11, 23)
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
-TRACKS = {
+TRACKS: dict[str, dict[str, Any]] = {
     "Fast Car": {"artists": ["Tracy Chapman"], "genres": ["Folk", "Pop"], "year": 1988,
                  "duration": 296.0, "community_rating": 8.5, "votes": 900, "track": 2},
     "Ärger": {"artists": ["Die Ärzte"], "genres": ["Punk"], "year": 1984, "duration": 150.0,
@@ -299,7 +300,9 @@ leaves = st.one_of(
     compared_texts, compared_numbers, between,
     st.builds(tree.Compare, named("date"), st.sampled_from(OPERATORS["date"]), days),
     st.builds(tree.Compare, st.just("kind"), st.sampled_from(("=", "!=")), st.sampled_from(KINDS)),
-    st.builds(tree.OneOf, named("text", "list"), st.lists(texts, min_size=1, max_size=3).map(tuple)),
+    st.builds(
+        tree.OneOf, named("text", "list"), st.lists(texts, min_size=1, max_size=3).map(tuple)
+    ),
     st.builds(
         tree.Age, named("date"), st.sampled_from(OPERATORS["date"]),
         st.integers(0, 900).map(float), st.sampled_from(("hours", "days", "weeks", "years")),
@@ -378,11 +381,15 @@ def test_any_text_is_a_rule_or_an_error_with_a_column(text: str) -> None:
     assert 1 <= column <= len(text) + 1
 
 
+def found(rule: tree.Rule) -> dict[tree.Rule, list[int]]:
+    """Return what its nearness and playlists stand for."""
+    return {part: [1] for part in tree.walk(rule) if isinstance(part, tree.Near | tree.InPlaylist)}
+
+
 def skeleton(rule: tree.Rule) -> str:
     """Return the SQL of a rule, as the database gets it: with marks for all values."""
-    near = {part: [1] for part in tree.walk(rule) if isinstance(part, tree.Near | tree.InPlaylist)}
     query = candidates_query(
-        "music", rule, parse_order("newest"), Scope(1, DAY, near), only_unrated=False
+        "music", rule, parse_order("newest"), Scope(1, DAY, found(rule)), only_unrated=False
     )
     return str(query.compile(dialect=sqlite.dialect()))
 
@@ -418,8 +425,7 @@ def _with_other_values(rule: tree.Rule) -> tree.Rule:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 async def test_no_rule_breaks_or_changes_the_catalogue(shelf: Services, rule: tree.Rule) -> None:
-    near = {part: [1] for part in tree.walk(rule) if isinstance(part, tree.Near | tree.InPlaylist)}
-    scope, order = Scope(1, DAY, near), parse_order("newest")
+    scope, order = Scope(1, DAY, found(rule)), parse_order("newest")
     async with shelf.database.read() as session:
         rows = await find_candidates(session, "music", rule, order, scope, only_unrated=False)
         others = await find_candidates(
