@@ -9,7 +9,7 @@ from tests.household import Household
 SHARED_MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_media() -> Path:
     """Real, freely licensed media that lies beside the checkout of the developers."""
     if not SHARED_MEDIA.is_dir():

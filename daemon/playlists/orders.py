@@ -29,7 +29,7 @@ LOVED = 7.0
 LONG_AGO = 60
 """Days after which something is long not played."""
 MOST_SORTS = 6
-LEAST_LIKED = 8
+LEAST_LIKED = 4
 """Ratings and full plays of liked items, before there are sorts of them."""
 
 Rows = Sequence[Any]
