@@ -83,14 +83,18 @@ def _compare(worker: VectorWorker, items: int) -> tuple[float, float]:
     rated = (rng.choice(items, RATINGS + ROUNDS + 1, replace=False) + 1).tolist()
     ratings = rng.uniform(0, 10, len(rated)).round(1).tolist()
     settings = TasteSettings().as_dict()
-    worker.score(SPACE, rated[:RATINGS], ratings[:RATINGS], settings)  # warms the features
+    worker.score([SPACE], _labels(rated, ratings, RATINGS), settings)  # warms the features
     bare = _bare_algebra(items)
     ours, plain = [], []
     for count in range(RATINGS + 1, RATINGS + 1 + ROUNDS):
-        score = partial(worker.score, SPACE, rated[:count], ratings[:count], settings)
+        score = partial(worker.score, [SPACE], _labels(rated, ratings, count), settings)
         ours.append(time_of(score))
         plain.append(time_of(bare))
     return median(ours), median(plain)
+
+
+def _labels(rated: list[int], ratings: list[float], count: int) -> dict[str, list[Any]]:
+    return {"items": rated[:count], "values": ratings[:count], "scales": [1.0] * count}
 
 
 def _fill(worker: VectorWorker, items: int) -> None:

@@ -1,12 +1,13 @@
 """How well the taste model predicts ratings that it has not seen, beside "predict the mean"."""
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from ml.taste import Features, choose_settings, fit
+from ml.taste import Features, TasteHead, TasteSettings, choose_settings, fit
 from ml.taste_features import Prepared, prepare
 
 Doubles = npt.NDArray[np.float64]
@@ -21,9 +22,41 @@ Of random ratings about one set in fifty passes; a higher bar costs people of fe
 """
 
 
+@dataclass(frozen=True)
+class Labels:
+    """What a model learns from: a person's ratings in the order they were given, then weak ones."""
+
+    items: Prepared
+    values: Doubles
+    scales: Doubles
+    """Of the noise's standard deviation; 1 for a rating, more for what plays let guess."""
+    ratings: int
+    """How many of them, from the first, are ratings."""
+
+    @classmethod
+    def of(cls, features: Features | Prepared, ratings: npt.ArrayLike) -> Self:
+        """Return labels of ratings alone."""
+        values = np.asarray(ratings, np.float64)
+        return cls(prepare(features), values, np.ones(len(values)), len(values))
+
+    def take(self, kept: npt.NDArray[np.int64]) -> Self:
+        """Return some of the ratings, and all weak ones."""
+        chosen = np.concatenate([kept, np.arange(self.ratings, len(self.values))])
+        return type(self)(
+            self.items.take(chosen), self.values[chosen], self.scales[chosen], len(kept)
+        )
+
+    def fit(self, settings: TasteSettings | None = None) -> TasteHead:
+        """Fit the head; without settings, those that suit these labels."""
+        if settings is None:
+            settings = choose_settings(self.items, self.values, self.scales)
+        return fit(self.items, self.values, settings, self.scales)
+
+
 def cross_validate(
-    features: Features | Prepared, ratings: npt.ArrayLike, *, folds: int = 10, seed: int
-) -> dict[str, Any]:
+    features: Labels | Features | Prepared, ratings: npt.ArrayLike = (), *, folds: int = 10,
+    seed: int,
+) -> dict[str, Any]:  # fmt: skip
     """Return the figures of k-fold cross-validation, and the same of the mean under mean_baseline.
 
     Each rating is predicted once, by a model whose settings and weights were chosen without its
@@ -34,26 +67,67 @@ def cross_validate(
     by definition and its precision the expected one of a random order. That is how the baseline
     is counted, as the means of the folds differ only by what they miss.
 
+    `newest` has the same figures of another split: the last fifth of the ratings, by a model of
+    those before. Weak labels are learnt from and never measured.
+
     Raises ValueError below MINIMUM_RATINGS.
     """
-    values = np.asarray(ratings, np.float64)
+    labels = features if isinstance(features, Labels) else Labels.of(features, ratings)
+    values = labels.values[: labels.ratings]
     if len(values) < MINIMUM_RATINGS:
         raise ValueError(f"At least {MINIMUM_RATINGS} ratings are needed, not {len(values)}.")
-    items = prepare(features)
-    predictions, deviations, means, spreads = (np.empty(len(values)) for _ in range(4))
-    order = np.random.default_rng(seed).permutation(len(values))
-    folds = max(2, min(folds, len(values)))
-    for held_out in np.array_split(order, folds):
-        train = np.setdiff1d(order, held_out)
-        part = items.take(train)
-        head = fit(part, values[train], choose_settings(part, values[train]))
-        predictions[held_out], deviations[held_out] = head.predict(items.take(held_out))
+    predictions, deviations = hold_out(labels, folds=folds, seed=seed)
+    means, spreads = np.empty(len(values)), np.empty(len(values))
+    parts = folds_of(len(values), folds, seed)
+    for held_out in parts:
+        train = np.setdiff1d(np.arange(len(values)), held_out)
         means[held_out], spreads[held_out] = values[train].mean(), values[train].std(ddof=1)
     figures = _figures(values, predictions, deviations)
     baseline = _figures(values, means, spreads)
     baseline |= {"spearman": 0.0, "precision_at_10": float(_is_liked(values).mean())}
-    counts = {"ratings": len(values), "folds": folds}
-    return counts | figures | {"mean_baseline": counts | baseline}
+    counts = {"ratings": len(values), "folds": len(parts)}
+    newest = _newest_last(labels)
+    return counts | figures | {"newest": newest, "mean_baseline": counts | baseline}
+
+
+def folds_of(count: int, folds: int, seed: int) -> list[npt.NDArray[np.int64]]:
+    """Return which of `count` ratings are held out together."""
+    order = np.random.default_rng(seed).permutation(count)
+    return np.array_split(order, max(2, min(folds, count)))
+
+
+def hold_out(
+    labels: Labels, *, folds: int = 10, seed: int, settings: TasteSettings | None = None
+) -> tuple[Doubles, Doubles]:
+    """Return out-of-fold predictions of the ratings and their deviations.
+
+    Without `settings` they are chosen anew for each fold, without it.
+    """
+    predictions, deviations = np.empty(labels.ratings), np.empty(labels.ratings)
+    for held_out in folds_of(labels.ratings, folds, seed):
+        train = np.setdiff1d(np.arange(labels.ratings), held_out)
+        head = labels.take(train).fit(settings)
+        predictions[held_out], deviations[held_out] = head.predict(labels.items.take(held_out))
+    return predictions, deviations
+
+
+def _newest_last(labels: Labels) -> dict[str, Any]:
+    """Return the figures of the last fifth of the ratings, and the mean's errors on them."""
+    count = max(2, labels.ratings // 5)
+    before = np.arange(labels.ratings - count)
+    last = np.arange(labels.ratings - count, labels.ratings)
+    predictions, deviations = labels.take(before).fit().predict(labels.items.take(last))
+    truth, mean = labels.values[last], labels.values[before].mean()
+    figures = _figures(truth, predictions.astype(np.float64), deviations.astype(np.float64))
+    flat = np.abs(truth - mean)
+    beside = {"mae": float(flat.mean()), "rmse": float(np.sqrt(np.mean(flat**2)))}
+    return {"ratings": count, **figures, "mean_baseline": beside}
+
+
+def is_worse(ratings: Doubles, new: Doubles, old: Doubles) -> bool:
+    """Tell whether predictions are worse than others by more than one paired standard error."""
+    more = (ratings - new) ** 2 - (ratings - old) ** 2
+    return bool(more.mean() > more.std(ddof=1) / math.sqrt(len(more)))
 
 
 def is_trusted(figures: dict[str, Any]) -> bool:

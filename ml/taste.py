@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.taste_features import Features, Floats, Prepared, prepare
-from ml.taste_kernel import Anchors, TasteSettings, prior_mean, prior_variance
+from ml.taste_kernel import Anchors, TasteSettings, prior_mean, prior_shift, prior_variance
 from ml.taste_search import choose_settings
 
 __all__ = ["Features", "TasteHead", "TasteSettings", "choose_settings", "fit"]
@@ -33,12 +33,14 @@ class TasteHead:
 
     settings: TasteSettings
     mean: float
-    """The prior mean, in rating points."""
+    """The prior mean, in rating points, of an item that the community finds typical."""
     anchors: Anchors
     weights: Floats
     """(M,)"""
     reduction: Floats
     """R (M, r): by how much the ratings reduce the uncertainty."""
+    places: npt.NDArray[np.int64]
+    """(M,) which of the labels the anchors are."""
 
     def predict(self, features: Features | Prepared) -> tuple[Floats, Floats]:
         """Return the expected ratings (N,), 0 to 10, and their standard deviations (N,).
@@ -53,12 +55,21 @@ class TasteHead:
             means[block], deviations[block] = self._predict_block(items.take(block))
         return np.clip(means, LOWEST, HIGHEST), deviations
 
+    def explain(self, item: Prepared) -> tuple[float, Floats]:
+        """Return what the community adds to one item, and what each anchor does, (M,), in points.
+
+        The prediction is the mean and all of them together.
+        """
+        points: Floats = self.anchors.kernel(item)[0] * self.weights
+        return float(prior_shift(item, self.settings)[0]), points
+
     def _predict_block(self, items: Prepared) -> tuple[Floats, Floats]:
         kernel = self.anchors.kernel(items)
         known = kernel @ self.reduction
         variance = prior_variance(items, self.settings) - np.einsum("ij,ij->i", known, known)
         deviations = np.sqrt(np.maximum(variance, 0) + np.float32(self.settings.noise))
-        return kernel @ self.weights + np.float32(self.mean), deviations
+        means = kernel @ self.weights + np.float32(self.mean)
+        return means + prior_shift(items, self.settings), deviations
 
 
 def fit(
@@ -77,15 +88,18 @@ def fit(
     scale = np.ones(len(values)) if noise_scale is None else np.asarray(noise_scale, np.float64)
     if len(values) == 0 or not len(values) == len(items) == len(scale):
         raise ValueError("There must be ratings, and one item and one noise scale for each.")
+    values = values - prior_shift(items, settings)
     mean = prior_mean(values, scale**-2.0)
     noise = settings.noise * scale**2
     if len(values) <= ANCHORS:
+        places = np.arange(len(values))
         anchors = Anchors(items, settings)
         weights, reduction = _solve_exactly(anchors.kernel(items), values - mean, noise)
     else:
-        anchors = Anchors(items.take(_centres(items, settings)), settings)
+        places = _centres(items, settings)
+        anchors = Anchors(items.take(places), settings)
         weights, reduction = _solve_projected(anchors, items, values - mean, noise)
-    return TasteHead(settings, mean, anchors, weights, reduction)
+    return TasteHead(settings, mean, anchors, weights, reduction, places)
 
 
 def _solve_exactly(kernel: Floats, residuals: Doubles, noise: Doubles) -> tuple[Floats, Floats]:

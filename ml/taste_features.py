@@ -1,11 +1,15 @@
 """Frozen features, made ready for the taste model's kernel.
 
-The kernel is a sum of parts: an RBF on pooled text vectors, and parts that are inner products.
+The kernel is a sum of parts: RBFs on pooled text vectors and on what models heard and saw, and
+parts that are inner products.
 The RBFs on the two plain numbers, year and duration, are written as inner products as well
 (Nyström features on a grid, good to about 1e-3), so that one matrix product does them all.
 """
 
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -16,6 +20,7 @@ from ml.facts_space import FACTS_DIMENSIONS, split_facts
 Floats = npt.NDArray[np.float32]
 Selection = npt.NDArray[np.int64] | slice
 
+MEDIA_PLACES = 128
 TYPICAL_COMMUNITY_RATING = 6.5
 TYPICAL_VOTES = 30.0
 """A community rating counts as much as this many votes for the typical one."""
@@ -24,13 +29,15 @@ TYPICAL_LOG_VOTES, SPREAD_OF_LOG_VOTES = 6.0, 3.0
 
 @dataclass(frozen=True)
 class Features:
-    """What is known of N items: text (N, D) pooled unit vectors, facts (N, F) facts vectors.
+    """What is known of N items: text (N, D) pooled unit vectors, facts (N, F) facts vectors, and
+    media (N, MEDIA_PLACES) of `place_media`.
 
-    A row of NaN is an item without a text vector, or without facts.
-    """
+    A row of NaN is an item without a text vector, or without facts; of zeros, without media.
+    """  # noqa: D205
 
     text: npt.NDArray[np.floating]
     facts: npt.NDArray[np.floating]
+    media: npt.NDArray[np.floating] | None = None
 
     def __len__(self) -> int:
         return len(self.text)
@@ -75,13 +82,20 @@ class Prepared:
     """(N,) 1 or 0."""
     parts: Floats
     """(N, P): the columns of PARTS, each part's inner product being its share of the kernel."""
+    media: Floats
+    """(N, MEDIA_PLACES) of unit length; zeros where there is none."""
+    has_media: Floats
+    """(N,) 1 or 0."""
 
     def __len__(self) -> int:
         return len(self.text)
 
     def take(self, selection: Selection) -> Self:
         """Return some of the items."""
-        return type(self)(self.text[selection], self.has_text[selection], self.parts[selection])
+        return type(self)(
+            self.text[selection], self.has_text[selection], self.parts[selection],
+            self.media[selection], self.has_media[selection],
+        )  # fmt: skip
 
 
 def _part_features(facts: npt.NDArray[np.floating]) -> dict[str, Floats]:
@@ -118,7 +132,34 @@ def prepare(features: Features | Prepared) -> Prepared:
         return features
     text = _unit(np.nan_to_num(np.asarray(features.text, np.float32)))
     has_text: Floats = np.any(text, axis=1).astype(np.float32)
-    return Prepared(text, has_text, prepare_parts(features.facts))
+    if features.media is None:
+        media = np.zeros((len(text), MEDIA_PLACES), np.float32)
+    else:
+        media = _unit(np.nan_to_num(np.asarray(features.media, np.float32)))
+    has_media: Floats = np.any(media, axis=1).astype(np.float32)
+    return Prepared(text, has_text, prepare_parts(features.facts), media, has_media)
+
+
+def place_media(spaces: Mapping[str, Floats]) -> Floats:
+    """Return (N, MEDIA_PLACES) features of vectors (N, D) by space; NaN where there is none.
+
+    Each space is thrown onto its own random directions, which keep cosines to about 0.1 (Johnson
+    & Lindenstrauss 1984) and make those between spaces about 0: so one small matrix holds spaces
+    of any size and number.
+    """
+    placed = [
+        np.nan_to_num(vectors) @ _directions(name, vectors.shape[1])
+        for name, vectors in spaces.items()
+    ]
+    summed: Floats = np.sum(placed, axis=0, dtype=np.float32)
+    return summed
+
+
+@cache
+def _directions(name: str, dimensions: int) -> Floats:
+    chance = np.random.default_rng(zlib.crc32(name.encode()))
+    directions: Floats = chance.standard_normal((dimensions, MEDIA_PLACES), np.float32)
+    return directions / np.float32(np.sqrt(MEDIA_PLACES))
 
 
 def _unit(rows: Floats) -> Floats:

@@ -17,6 +17,9 @@ class TasteSettings:
     text: float = 0.6
     text_length: float = 0.35
     """Of the RBF exp((cosine - 1) / length)."""
+    media: float = 0.3
+    """Of what models heard and saw."""
+    media_length: float = 0.35
     genres: float = 0.2
     creators: float = 0.2
     year: float = 0.1
@@ -24,6 +27,9 @@ class TasteSettings:
     community: float = 0.3
     votes: float = 0.05
     kind: float = 0.1
+    agreement: float = 0.4
+    """Points that one point of the community's rating, as far as its votes count, moves what is
+    expected before the person has rated anything: the prior mean's slope."""
     noise: float = 2.0
     """Of one rating: a person's mood, and what no feature knows."""
 
@@ -38,8 +44,8 @@ class TasteSettings:
         if not all(math.isfinite(number) and number >= 0 for number in numbers.values()):
             raise ValueError("The taste model's settings must be finite and not negative.")
         settings = cls(**numbers)
-        if min(settings.text_length, settings.noise) <= 0:
-            raise ValueError("The taste model's text_length and noise must be above 0.")
+        if min(settings.text_length, settings.media_length, settings.noise) <= 0:
+            raise ValueError("The taste model's lengths and noise must be above 0.")
         return settings
 
     def part_weights(self) -> Floats:
@@ -58,8 +64,9 @@ class Anchors:
         self._settings = settings
         self._text = np.ascontiguousarray(items.text.T / np.float32(settings.text_length))
         self._parts = np.ascontiguousarray((items.parts * settings.part_weights()).T)
-        # exp(log(v) - 1/l + cos/l) is v exp((cos - 1)/l) without a pass over the matrix for v
-        self._offset = np.float32(math.log(max(settings.text, 1e-12)) - 1 / settings.text_length)
+        self._offset = _offset(settings.text, settings.text_length)
+        self._hears = bool(items.has_media.any()) and settings.media > 0
+        self._media = np.ascontiguousarray(items.media.T / np.float32(settings.media_length))
         self._lacks_text = not items.has_text.all()
 
     def __len__(self) -> int:
@@ -74,14 +81,34 @@ class Anchors:
             kernel *= items.has_text[:, None]
             kernel *= self.items.has_text
         kernel += items.parts @ self._parts
+        if self._hears and items.has_media.any():
+            heard: Floats = items.media @ self._media
+            heard += _offset(self._settings.media, self._settings.media_length)
+            np.exp(heard, out=heard)
+            heard *= items.has_media[:, None]
+            heard *= self.items.has_media
+            kernel += heard
         return kernel
+
+
+def _offset(variance: float, length: float) -> np.float32:
+    """Return log(v) - 1/l: exp of it + cos/l is v exp((cos - 1)/l), without a pass for v."""
+    return np.float32(math.log(max(variance, 1e-12)) - 1 / length)
 
 
 def prior_variance(items: Prepared, settings: TasteSettings) -> Floats:
     """Return the kernel of each item with itself, (N,)."""
     variance: Floats = np.square(items.parts) @ settings.part_weights()
     variance += np.float32(settings.text) * items.has_text
+    variance += np.float32(settings.media) * items.has_media
     return variance
+
+
+def prior_shift(items: Prepared, settings: TasteSettings) -> Floats:
+    """Return by how much the community's rating moves the prior mean of each item, (N,)."""
+    (column,) = items.parts[:, PARTS["community"]].T
+    shift: Floats = column * np.float32(settings.agreement)
+    return shift
 
 
 def prior_mean(ratings: npt.NDArray[np.float64], precision: npt.NDArray[np.float64]) -> float:

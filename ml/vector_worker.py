@@ -7,11 +7,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ml import journeys
-from ml.evaluation import MINIMUM_RATINGS, cross_validate, is_trusted
+from ml.evaluation import (
+    MINIMUM_RATINGS,
+    Labels,
+    cross_validate,
+    hold_out,
+    is_trusted,
+    is_worse,
+)
 from ml.facts_space import FACTS_DIMENSIONS, FACTS_SPACE, facts_vector
 from ml.feature_table import FeatureTable
-from ml.taste import TasteSettings, choose_settings, fit
-from ml.taste_features import Prepared
+from ml.taste import TasteSettings, choose_settings
 from ml.vector_index import VectorIndex
 
 
@@ -20,6 +26,8 @@ class NoVector(ValueError):
 
 
 Hits = list[list[Any]]
+
+MOST_REASONS = 5
 
 
 def start(options: dict[str, Any]) -> "VectorWorker":
@@ -47,16 +55,13 @@ class VectorWorker:
         """Add database rows; see VectorIndex.append. Kinds count as in facts_space.KINDS."""
         self._open(space).append(row_ids, item_ids, kinds, data)
         for text_space, table in self._tables.items():
-            if space in (text_space, FACTS_SPACE):
-                changed = np.unique(np.array(item_ids, np.int64))
-                table.update(changed, self._open(text_space), self._facts())
+            if space in (text_space, FACTS_SPACE) or space in table.spaces:
+                table.update(np.unique(np.array(item_ids, np.int64)))
 
     def reset(self, space: str) -> None:
         """Forget all rows of a space."""
         self._open(space).reset()
-        if space == FACTS_SPACE:
-            self._tables.clear()
-        self._tables.pop(space, None)
+        self._tables.clear()
 
     def search(self, space: str, query: bytes, limit: int, kinds: list[int] | None) -> Hits:
         """Return [item id, score, best row within the item] for a query (D,) float32."""
@@ -140,57 +145,104 @@ class VectorWorker:
         return np.array(rows, "<f2").tobytes()
 
     def train(
-        self, text_space: str, item_ids: list[int], ratings: list[float], seed: int
-    ) -> dict[str, Any]:
-        """Choose the settings for a profile's ratings, and measure them on held-out ones.
+        self, spaces: list[str], labels: dict[str, list[Any]], seed: int,
+        incumbent: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Choose the settings for a profile's labels, and measure them on held-out ratings.
 
-        Items without a text vector are left out. Below the minimum of ratings the figures are
-        empty, and the settings are the defaults.
+        `spaces` is the text space and those of media; `labels` is {"items", "values", "scales"},
+        ratings (of scale 1) first, in the order they were given. Items without a text vector are
+        left out. Below the minimum of ratings the figures are empty, and the settings are the
+        defaults. `worse`: whether settings that are in use so far do better on the same ratings.
         """
-        features, values = self._rated(text_space, item_ids, ratings)
-        if len(values) < MINIMUM_RATINGS:
-            return {"settings": TasteSettings().as_dict(), "figures": {}, "trusted": False}
-        figures = cross_validate(features, values, seed=seed)
-        settings = choose_settings(features, values)
+        known = self._labels(spaces, labels)
+        if known.ratings < MINIMUM_RATINGS:
+            return {"settings": TasteSettings().as_dict(), "figures": {}, "trusted": False,
+                    "worse": False}  # fmt: skip
+        figures = cross_validate(known, seed=seed)
+        figures["weak_labels"] = len(known.values) - known.ratings
+        settings = choose_settings(known.items, known.values, known.scales)
+        is_behind = False
+        if incumbent is not None:
+            ratings = known.values[: known.ratings]
+            new, _ = hold_out(known, seed=seed + 1)
+            old, _ = hold_out(known, seed=seed + 1, settings=TasteSettings.from_dict(incumbent))
+            is_behind = is_worse(ratings, new, old)
         return {
             "settings": settings.as_dict(),
             "figures": figures,
             "trusted": is_trusted(figures),
+            "worse": is_behind,
         }
 
     def score(
-        self, text_space: str, item_ids: list[int], ratings: list[float], settings: dict[str, Any]
+        self, spaces: list[str], labels: dict[str, list[Any]], settings: dict[str, Any]
     ) -> dict[str, Any]:
-        """Fit the ratings, and predict every item of the text space.
+        """Fit the labels, and predict every item of the text space.
 
         Returns items (int64), values and uncertainties (float32), little-endian, and how many
         ratings were usable; below the minimum there are no items.
         """
-        features, values = self._rated(text_space, item_ids, ratings)
-        if len(values) < MINIMUM_RATINGS:
-            return {"items": b"", "values": b"", "uncertainties": b"", "usable": len(values)}
-        head = fit(features, values, TasteSettings.from_dict(settings))
-        table = self._table(text_space)
+        known = self._labels(spaces, labels)
+        if known.ratings < MINIMUM_RATINGS:
+            return {"items": b"", "values": b"", "uncertainties": b"", "usable": known.ratings}
+        head = known.fit(TasteSettings.from_dict(settings))
+        table = self._table(spaces)
         means, deviations = head.predict(table.features)
         return {
             "items": table.items.astype("<i8").tobytes(),
             "values": means.astype("<f4").tobytes(),
             "uncertainties": deviations.astype("<f4").tobytes(),
-            "usable": len(values),
+            "usable": known.ratings,
         }
 
-    def _rated(
-        self, text_space: str, item_ids: list[int], ratings: list[float]
-    ) -> tuple[Prepared, npt.NDArray[np.float64]]:
-        table = self._table(text_space)
-        places = table.find(item_ids)
-        known = places >= 0
-        return table.features.take(places[known]), np.array(ratings, np.float64)[known]
+    def explain(
+        self, spaces: list[str], labels: dict[str, list[Any]], settings: dict[str, Any],
+        item_ids: list[int],
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Return for each item {"mean", "shift", "moved"}: what moved its prediction.
 
-    def _table(self, text_space: str) -> FeatureTable:
-        if text_space not in self._tables:
-            self._tables[text_space] = FeatureTable(self._open(text_space), self._facts())
-        return self._tables[text_space]
+        `mean` is the person's, `shift` what the community's rating adds, `moved` the rated items
+        that count most, each [item id, rating points]. An item without a vector has none.
+        """
+        known, rated = self._labels(spaces, labels), self._known_items(spaces, labels)
+        table = self._table(spaces)
+        places = table.find(item_ids)
+        if known.ratings < MINIMUM_RATINGS:
+            return [{} for _ in item_ids]
+        head = known.fit(TasteSettings.from_dict(settings))
+        features = table.features.take(np.maximum(places, 0))
+        told: list[dict[str, Any]] = []
+        for row, place in enumerate(places):
+            if place < 0:
+                told.append({})
+                continue
+            shift, points = head.explain(features.take(slice(row, row + 1)))
+            order = np.argsort(-np.abs(points))[:MOST_REASONS]
+            moved = [[rated[head.places[n]], float(points[n])] for n in order]
+            told.append({"mean": head.mean, "shift": shift, "moved": moved})
+        return told
+
+    def _labels(self, spaces: list[str], labels: dict[str, list[Any]]) -> Labels:
+        table = self._table(spaces)
+        places = table.find(labels["items"])
+        known = places >= 0
+        scales = np.array(labels["scales"], np.float64)[known]
+        values = np.array(labels["values"], np.float64)[known]
+        ratings = int((scales == 1).sum())
+        return Labels(table.features.take(places[known]), values, scales, ratings)
+
+    def _known_items(self, spaces: list[str], labels: dict[str, list[Any]]) -> list[int]:
+        places = self._table(spaces).find(labels["items"])
+        return [item for item, place in zip(labels["items"], places, strict=True) if place >= 0]
+
+    def _table(self, spaces: list[str]) -> FeatureTable:
+        text, *media = spaces
+        table = self._tables.get(text)
+        if table is None or table.spaces != set(media):
+            seen = {name: self._open(name) for name in media}
+            table = self._tables[text] = FeatureTable(self._open(text), self._facts(), seen)
+        return table
 
     def _facts(self) -> VectorIndex:
         return self._open(FACTS_SPACE, FACTS_DIMENSIONS)

@@ -26,7 +26,7 @@ NEXT = """
 import os, signal
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "9999", "0003"
+revision, down_revision = "9999", "0004"
 branch_labels = depends_on = None
 def upgrade():
     op.create_table("novelty", sa.Column("id", sa.Integer(), primary_key=True))
@@ -107,10 +107,10 @@ def test_a_backup_is_made_before_a_migration(catalogue: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     backup = Path(done.stdout.strip())
     assert backup.parent == catalogue.parent / "backups"
-    assert backup.name.endswith("-before-0003.db")
+    assert backup.name.endswith("-before-0004.db")
     assert query(catalogue, "SELECT version_num FROM alembic_version") == [("9999",)]
     assert query(catalogue, "SELECT name FROM fact") == [("novelty",)]
-    assert query(backup, "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert query(backup, "SELECT version_num FROM alembic_version") == [("0004",)]
     assert query(backup, "SELECT name FROM profile") == [("anna",)]
     assert is_catalogue(backup)
     assert upgrade_by(program, catalogue.parent).stdout == "None\n"
@@ -142,7 +142,7 @@ def test_a_migration_that_ends_in_the_middle_changes_nothing(
     before = query(catalogue, "SELECT name, sql FROM sqlite_schema")
     assert upgrade_by(program, catalogue.parent).returncode == status
     assert query(catalogue, "SELECT name, sql FROM sqlite_schema") == before
-    assert query(catalogue, "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert query(catalogue, "SELECT version_num FROM alembic_version") == [("0004",)]
     assert upgrade(catalogue, catalogue.parent / "backups") is None
 
 

@@ -8,16 +8,19 @@ import pytest
 from daemon.workers.worker import Worker
 from ml.evaluation import (
     MINIMUM_RATINGS,
+    Labels,
     cross_validate,
+    hold_out,
     is_trusted,
+    is_worse,
     precision_at_top,
     spearman,
 )
 from ml.facts_space import FACTS_DIMENSIONS, FACTS_SPACE, facts_vector
 from ml.taste import ANCHORS, Features, TasteSettings, _solve_exactly, _solve_projected, fit
 from ml.taste import choose_settings as choose
-from ml.taste_features import YEARS, prepare
-from ml.taste_kernel import Anchors, prior_variance
+from ml.taste_features import YEARS, place_media, prepare
+from ml.taste_kernel import Anchors, prior_shift, prior_variance
 from ml.vector_worker import start
 
 Doubles = npt.NDArray[np.float64]
@@ -55,6 +58,15 @@ def opinions(rng: np.random.Generator, features: Features, noise: float = 1.0) -
     liking = (liking - liking.mean()) / liking.std()
     said: Doubles = 6.5 + 1.5 * liking + noise * rng.normal(size=len(features))
     return said.clip(0, 10)
+
+
+def ratings_of(items: list[int], values: Any, weak: dict[int, float] | None = None) -> Any:
+    """Return labels as the worker takes them; weak ones at three times the noise."""
+    more = weak or {}
+    return {
+        "items": [*items, *more], "values": [*map(float, values), *more.values()],
+        "scales": [1.0] * len(items) + [3.0] * len(more),
+    }  # fmt: skip
 
 
 def part(features: Features, selection: slice) -> Features:
@@ -221,7 +233,8 @@ def test_the_exact_head_is_the_textbook_gaussian_process() -> None:
     covariance = kernel[:40, :40] + np.diag(settings.noise * scale**2)
     gain = np.linalg.solve(covariance, kernel[:40]).T
     variance = kernel.diagonal() - np.einsum("ij,ij->i", gain, kernel[:, :40])
-    assert predicted == pytest.approx(head.mean + gain @ (ratings - head.mean), abs=1e-3)
+    prior = head.mean + prior_shift(features, settings)
+    assert predicted == pytest.approx(prior + gain @ (ratings - prior[:40]), abs=1e-3)
     assert deviation == pytest.approx(np.sqrt(variance + settings.noise), abs=1e-3)
     assert prior_variance(features, settings) == pytest.approx(kernel.diagonal(), abs=1e-4)
 
@@ -359,17 +372,17 @@ def test_new_items_are_scored_like_after_a_fresh_start(tmp_path: Path) -> None:
     settings = TasteSettings().as_dict()
     worker = start({"directory": str(tmp_path), "writable": True})
     fill(worker, part(features, slice(100)))
-    assert len(scores(worker.score("text", rated, ratings, settings))) == 100
+    assert len(scores(worker.score(["text"], ratings_of(rated, ratings), settings))) == 100
     fill(worker, part(features, slice(100, None)), first=101)
     replaced = features.text[:1] * -1
     worker.append("text", [301], [1], [0], replaced.astype("<f2").tobytes())
-    warm = scores(worker.score("text", rated, ratings, settings))
+    warm = scores(worker.score(["text"], ratings_of(rated, ratings), settings))
     fresh = start({"directory": str(tmp_path), "writable": False})
-    cold = scores(fresh.score("text", rated, ratings, settings))
+    cold = scores(fresh.score(["text"], ratings_of(rated, ratings), settings))
     assert len(warm) == 300
     assert warm == pytest.approx(cold, abs=1e-4)
     worker.reset("text")
-    assert worker.score("text", rated, ratings, settings)["usable"] == 0
+    assert worker.score(["text"], ratings_of(rated, ratings), settings)["usable"] == 0
 
 
 def test_items_without_a_text_vector_are_left_out(tmp_path: Path) -> None:
@@ -378,9 +391,9 @@ def test_items_without_a_text_vector_are_left_out(tmp_path: Path) -> None:
     features = library(rng, 20)
     fill(worker, features)
     rated = [*range(1, 10), 777]
-    answer = worker.score("text", rated, [5.0] * 10, TasteSettings().as_dict())
+    answer = worker.score(["text"], ratings_of(rated, [5.0] * 10), TasteSettings().as_dict())
     assert answer == {"items": b"", "values": b"", "uncertainties": b"", "usable": 9}
-    trained = worker.train("text", rated, [5.0] * 10, 0)
+    trained = worker.train(["text"], ratings_of(rated, [5.0] * 10), 0)
     assert (trained["figures"], trained["trusted"]) == ({}, False)
     assert TasteSettings.from_dict(trained["settings"]) == TasteSettings()
 
@@ -400,11 +413,116 @@ async def test_a_worker_process_trains_and_scores(tmp_path: Path) -> None:
         await worker.call("state", FACTS_SPACE, FACTS_DIMENSIONS)
         data = features.facts.astype("<f2").tobytes()
         await worker.call("append", FACTS_SPACE, ids, ids, kinds, data)
-        trained = await worker.call("train", "text", rated, ratings, 1)
+        trained = await worker.call("train", ["text"], ratings_of(rated, ratings), 1)
         assert trained["trusted"]
-        answer = await worker.call("score", "text", rated, ratings, trained["settings"])
+        answer = await worker.call(
+            "score", ["text"], ratings_of(rated, ratings), trained["settings"]
+        )
         assert answer["usable"] == 100
         assert len(scores(answer)) == 200
         assert (np.frombuffer(answer["uncertainties"], "<f4") > 0).all()
     finally:
         await worker.close()
+
+
+def test_what_is_heard_teaches_where_words_say_nothing() -> None:
+    rng = np.random.default_rng(4)
+    sound = rng.normal(size=(400, 200)).astype(np.float32)
+    sound /= np.linalg.norm(sound, axis=1, keepdims=True)
+    liking = sound @ rng.normal(size=200) / 0.5
+    ratings = np.clip(6 + liking + rng.normal(size=400) / 2, 0, 10)
+    plain = library(rng, 400)
+    heard = Features(plain.text, plain.facts, place_media({"sound": sound}))
+    silent = cross_validate(part(plain, slice(200)), ratings[:200], seed=0)
+    figures = cross_validate(prepare(heard).take(slice(200)), ratings[:200], seed=0)
+    assert figures["rmse"] < silent["rmse"] - 0.05
+    assert choose(prepare(heard).take(slice(200)), ratings[:200]).media > 0.1
+
+
+def test_spaces_of_media_keep_their_likeness_and_do_not_mix() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(60, 1280)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[1] = 0.8 * vectors[0] + 0.6 * vectors[1]
+    placed = prepare(Features(vectors, np.zeros((60, FACTS_DIMENSIONS)),
+                              place_media({"a": vectors}))).media  # fmt: skip
+    other = prepare(Features(vectors, np.zeros((60, FACTS_DIMENSIONS)),
+                             place_media({"b": vectors}))).media  # fmt: skip
+    assert placed[0] @ placed[1] == pytest.approx(vectors[0] @ vectors[1], abs=0.15)
+    assert np.abs((placed * other).sum(axis=1)).mean() < 0.15
+
+
+def test_weak_labels_teach_a_little_and_are_never_measured(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    features = library(rng, 300)
+    liked = opinions(rng, features, noise=0.7)
+    ids = list(range(1, 301))
+    worker = start({"directory": str(tmp_path), "writable": True})
+    worker.state("text", D)
+    worker.state(FACTS_SPACE, FACTS_DIMENSIONS)
+    kinds = [0] * 300
+    worker.append("text", ids, ids, kinds, features.text.astype("<f2").tobytes())
+    worker.append(FACTS_SPACE, ids, ids, kinds, features.facts.astype("<f2").tobytes())
+    rated = ids[:30]
+    mean = float(liked[:30].mean())
+    weak = {i: mean + (1.5 if liked[i - 1] > mean else -1.5) for i in ids[30:150]}
+    alone = worker.train(["text"], ratings_of(rated, liked[:30]), 0)
+    more = worker.train(["text"], ratings_of(rated, liked[:30], weak), 0)
+    assert more["figures"]["ratings"] == alone["figures"]["ratings"] == 30
+    assert (alone["figures"]["weak_labels"], more["figures"]["weak_labels"]) == (0, 120)
+    errors = []
+    for trained, labels in (
+        (alone, ratings_of(rated, liked[:30])), (more, ratings_of(rated, liked[:30], weak))
+    ):  # fmt: skip
+        answer = worker.score(["text"], labels, trained["settings"])
+        assert answer["usable"] == 30
+        expected = np.frombuffer(answer["values"], "<f4")[150:]
+        errors.append(float(np.sqrt(np.mean((expected - liked[150:]) ** 2))))
+    assert errors[1] < errors[0] - 0.05
+
+
+def test_a_prediction_is_explained_by_parts_that_add_up(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    features = library(rng, 60)
+    liked = opinions(rng, features)
+    ids = list(range(1, 61))
+    worker = start({"directory": str(tmp_path), "writable": True})
+    worker.state("text", D)
+    worker.state(FACTS_SPACE, FACTS_DIMENSIONS)
+    worker.append("text", ids, ids, [0] * 60, features.text.astype("<f2").tobytes())
+    worker.append(FACTS_SPACE, ids, ids, [0] * 60, features.facts.astype("<f2").tobytes())
+    labels, settings = ratings_of(ids[:40], liked[:40]), TasteSettings().as_dict()
+    (told, nothing) = worker.explain(["text"], labels, settings, [50, 999])
+    assert nothing == {}
+    assert len(told["moved"]) == 5
+    sizes = [abs(points) for _, points in told["moved"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert {item for item, _ in told["moved"]} <= set(ids[:40])
+    head = fit(part(features, slice(40)), liked[:40], TasteSettings())
+    item = prepare(features).take(slice(49, 50))
+    shift, points = head.explain(item)
+    assert head.mean + shift + points.sum() == pytest.approx(
+        float(head.predict(item)[0][0]), abs=1e-3
+    )
+    assert told["mean"] == pytest.approx(head.mean, abs=1e-2)
+
+
+def test_settings_that_do_worse_are_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    features = library(rng, 120)
+    liked = opinions(rng, features, noise=0.5)
+    labels = Labels.of(features, liked)
+    good, _ = hold_out(labels, seed=0)
+    blind = TasteSettings(text=1e-6, genres=1e-6, creators=1e-6, community=0, media=0)
+    bad, _ = hold_out(labels, seed=0, settings=blind)
+    assert is_worse(liked, bad, good)
+    assert not is_worse(liked, good, bad)
+    assert not is_worse(liked, good, good)
+
+
+def test_the_newest_ratings_are_a_split_of_their_own() -> None:
+    rng = np.random.default_rng(6)
+    features = library(rng, 100)
+    figures = cross_validate(features, opinions(rng, features), seed=0)
+    assert figures["newest"]["ratings"] == 20
+    assert figures["newest"]["rmse"] < figures["newest"]["mean_baseline"]["rmse"]

@@ -1,12 +1,15 @@
 """The Playlists pages and their API, over a server and a file."""
 
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 import pytest
 from aiohttp.test_utils import TestClient
 
+from daemon.playlists.shelf import READY, find_playlists, ready_playlists
 from daemon.services import Services
 from daemon.store.models import public_id
+from daemon.store.smart_playlists import save_smart_playlist
 from tests.household import Household, find_items, run_step
 from tests.servers import furnish, living_with, radio
 from tests.stand_ins.jellyfin import FakeJellyfin
@@ -80,3 +83,75 @@ async def test_media_of_a_server_come_through_the_daemon_in_parts(site: Site) ->
     body = await answer.read()
     assert jellyfin.url.encode() not in body
     assert (await client.get(f"/thumbnail/{item}")).status in (200, 204)
+
+
+async def test_a_playlist_is_made_tried_kept_changed_and_switched_off(site: Site) -> None:
+    services, client, jellyfin = site
+    form = {"name": "Mine", "kind": "music", "where": "duration > 63 s", "order": "duration desc",
+            "limit": "2 tracks", "write_to": "Home"}  # fmt: skip
+    text = await (await client.post("/playlist-editor", data=form | {"try": ""})).text()
+    assert text.index("Track 00005") < text.index("Track 00004")
+    assert "Track 00003" not in text
+    assert not jellyfin.playlists
+    answer = await client.post("/playlist-editor", data=form | {"where": "lenght > 3", "try": ""})
+    assert answer.status == 422
+    text = await answer.text()
+    assert "where: column 1: there is no field lenght; did you mean" in text
+    assert "lenght &gt; 3" in text  # what was typed is not lost
+    answer = await client.post("/playlist-editor", data=form | {"keep": ""})
+    assert answer.url.path == "/playlists/Mine"
+    assert await run_step(services, "playlists")
+    assert jellyfin.playlist_items("Mine") != []
+    text = await (await client.get("/playlist-editor?name=Mine")).text()
+    assert "duration &gt; 63 s" in text
+    answer = await client.post("/playlist-editor", data=form | {"name": "Mein Radio & mehr",
+                                                                "keep": ""})  # fmt: skip
+    assert "in the settings file" in await answer.text()
+    await client.post("/playlists/Mine/off")
+    assert (await client.get("/playlists/Mine")).status == 404
+    assert jellyfin.playlist_items("Mine") != []
+
+
+async def test_ready_made_rules_are_off_until_switched_on(site: Site) -> None:
+    services, client, _ = site
+    assert [p.name for p in await find_playlists(services)] == ["Mein Radio & mehr"]
+    ready = await ready_playlists(services)
+    assert len(ready) == len(READY)
+    for each in ready:
+        answer = await client.post(f"/playlists/{quote(each.name)}/on", allow_redirects=False)
+        assert answer.status == 303
+    assert await ready_playlists(services) == []
+    on = {each.name: each for each in await find_playlists(services)}
+    assert all(on[each.name] == each for each in ready)
+    assert (await client.post("/playlists/Nothing/on")).status == 404
+    text = await (await client.get("/playlists")).text()
+    assert text.count("Switch it off") == len(READY)
+
+
+async def test_the_api_keeps_and_forgets(site: Site) -> None:
+    services, client, _ = site
+    rule = {"name": "Short", "where": "duration<62", "order": "title", "variety": {"fresh": "20%"}}
+    answer = await client.post("/api/playlists", json=rule)
+    assert answer.status == 201
+    assert (await answer.json())["where"] == "duration < 62 s"
+    preview = await (await client.post("/api/playlists/Short/preview")).json()
+    assert [e["title"] for e in preview["receipts"][0]["entries"]] == ["Track 00000", "Track 00001"]
+    for wrong, message in (
+        ({"where": "duration <"}, "where: column 11"),
+        ({"order": "sideways"}, "order: column 1: there is no order sideways"),
+        ({"write_to": ["/etc"]}, "no server /etc"),
+        ({"variety": {"fresh": 7}}, "variety.fresh"),
+        ({"colour": "red"}, "colour"),
+    ):
+        answer = await client.post("/api/playlists", json=rule | wrong)
+        assert answer.status == 422
+        assert message in await answer.text()
+    assert (await client.delete("/api/playlists/Short")).status == 204
+    assert (await client.delete("/api/playlists/Short")).status == 404
+    assert (await client.delete(f"/api{NAME}")).status == 409
+    rows = await (await client.get("/api/playlists")).json()
+    assert [row["name"] for row in rows["playlists"]] == ["Mein Radio & mehr"]
+    assert len(rows["ready"]) == len(READY)
+    async with services.database.write() as session:  # as a later version might leave it
+        await save_smart_playlist(session, "Odd", {"order": "by colour"})
+    assert (await client.get("/playlists")).status == 200

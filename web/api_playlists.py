@@ -13,51 +13,93 @@ from daemon.playlists.reconciler import (
     reconcile,
     restore_edition,
 )
+from daemon.playlists.shelf import (
+    PlaylistProblem,
+    find_playlist,
+    find_playlists,
+    forget_playlist,
+    is_of_settings,
+    keep_playlist,
+    ready_playlists,
+    understand,
+)
 from daemon.settings import PlaylistSettings
 from daemon.store.editions import find_editions
 from daemon.store.models import PlaylistWrite, public_id
+from web.api_items import read_object
 from web.keys import SERVICES
 
 routes = web.RouteTableDef()
 
 
-def find_playlist(request: web.Request) -> PlaylistSettings:
+async def find_named(request: web.Request) -> PlaylistSettings:
     """Return the playlist that the path names. Raises 404."""
     name = request.match_info["name"]
-    for playlist in request.app[SERVICES].settings.playlists:
-        if playlist.name == name:
-            return playlist
-    raise web.HTTPNotFound(text=f"There is no playlist {name} in the settings.")
+    playlist = await find_playlist(request.app[SERVICES], name)
+    if playlist is None:
+        raise web.HTTPNotFound(text=f"There is no playlist {name}.")
+    return playlist
 
 
 @routes.get("/api/playlists")
 async def playlists(request: web.Request) -> web.Response:
     """Answer every smart playlist with its editions."""
-    rows = []
-    async with request.app[SERVICES].database.read() as session:
-        for playlist in request.app[SERVICES].settings.playlists:
+    services, rows = request.app[SERVICES], []
+    wanted = await find_playlists(services)
+    async with services.database.read() as session:
+        for playlist in wanted:
             editions = await find_editions(session, playlist.name)
             rows.append(
                 {
                     "name": playlist.name, "kind": playlist.kind, "order": playlist.order,
+                    "where": playlist.where, "limit": playlist.limit,
+                    "variety": playlist.variety.model_dump(),
+                    "of_settings": is_of_settings(services, playlist.name),
                     "profile": playlist.profile or None, "write_to": list(playlist.write_to),
                     "editions": [_edition(edition) for edition in editions],
                 }
             )  # fmt: skip
-    return web.json_response({"playlists": rows})
+    ready = [
+        {"name": each.name, "kind": each.kind, "where": each.where, "order": each.order,
+         "limit": each.limit, "about": each.about}
+        for each in await ready_playlists(services)
+    ]  # fmt: skip
+    return web.json_response({"playlists": rows, "ready": ready})
+
+
+@routes.post("/api/playlists")
+async def keep(request: web.Request) -> web.Response:
+    """Keep a smart playlist, in place of what had its name; options as in the settings."""
+    try:
+        playlist = understand(await read_object(request))
+        await keep_playlist(request.app[SERVICES], playlist)
+    except PlaylistProblem as error:
+        raise web.HTTPUnprocessableEntity(text=str(error)) from error
+    return web.json_response(playlist.model_dump(mode="json"), status=201)
+
+
+@routes.delete("/api/playlists/{name}")
+async def forget(request: web.Request) -> web.Response:
+    """Switch a playlist off that was made here; what was written of it stays."""
+    name = request.match_info["name"]
+    if is_of_settings(request.app[SERVICES], name):
+        raise web.HTTPConflict(text=f"{name} is in the settings file; take it out there.")
+    if not await forget_playlist(request.app[SERVICES], name):
+        raise web.HTTPNotFound(text=f"There is no playlist {name}.")
+    return web.Response(status=204)
 
 
 @routes.post("/api/playlists/{name}/preview")
 async def preview_playlist(request: web.Request) -> web.Response:
     """Answer the wanted list and what writing it would change."""
-    playlist = find_playlist(request)
+    playlist = await find_named(request)
     return _answer(await preview(request.app[SERVICES], playlist, today()))
 
 
 @routes.post("/api/playlists/{name}/write")
 async def write_playlist(request: web.Request) -> web.Response:
     """Write it now, also where it was deleted; answer what was read back."""
-    playlist = find_playlist(request)
+    playlist = await find_named(request)
     return _answer(await reconcile(request.app[SERVICES], playlist, today(), revive=True))
 
 
@@ -69,7 +111,7 @@ async def restore_playlist(request: web.Request) -> web.Response:
         raise web.HTTPUnprocessableEntity(text="edition is a number.")
     try:
         receipts = await restore_edition(
-            request.app[SERVICES], find_playlist(request), int(text) if text else None
+            request.app[SERVICES], await find_named(request), int(text) if text else None
         )
     except UnknownEdition as error:
         raise web.HTTPNotFound(text=str(error)) from error

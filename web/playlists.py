@@ -1,19 +1,49 @@
 """Playlists: what they are, what writing would change, what was written, and yesterday's back."""
 
 from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
+from multidict import MultiDictProxy
 
+from connectors.base import KINDS
+from daemon.playlists.problems import Abstained
 from daemon.playlists.receipt import Receipt
 from daemon.playlists.reconciler import UnknownEdition, preview, reconcile, restore_edition
+from daemon.playlists.selection import Entry, choose
+from daemon.playlists.shelf import (
+    PlaylistProblem,
+    find_playlist,
+    find_playlists,
+    forget_playlist,
+    keep_playlist,
+    ready_playlists,
+    understand,
+)
+from daemon.rules.fields import FIELDS
 from daemon.store.editions import find_editions, find_targets
 from daemon.store.models import public_id
-from web.api_playlists import find_playlist, today
+from daemon.store.profiles import UnknownProfile
+from web.api_playlists import find_named, today
 from web.keys import SERVICES
 from web.lookup import read_form
 from web.viewer import find_viewer, show
 
 routes = web.RouteTableDef()
+
+EMPTY: dict[str, Any] = {
+    "name": "", "kind": "music", "where": "", "order": "predicted", "limit": "60 tracks",
+    "about": "", "untrusted": False, "write_to": [], "variety": {},
+}  # fmt: skip
+VARIETY = {
+    "per_artist": "at most so many by one artist",
+    "per_album": "at most so many of one album or series",
+    "per_genre": "at most so many of one genre",
+    "distance": "neighbours at least so far apart (0 to 1)",
+    "fresh": "so much of it new since the last editions (30%)",
+    "unsure": "surprises: predictions higher by so many deviations (0 to 2)",
+}
 
 
 @routes.get("/playlists")
@@ -21,20 +51,102 @@ async def playlists(request: web.Request) -> web.Response:
     """Show all smart playlists with their last writes."""
     services = request.app[SERVICES]
     rows = []
+    wanted = await find_playlists(services)
     async with services.database.read() as session:
-        for playlist in services.settings.playlists:
+        for playlist in wanted:
             editions = await find_editions(session, playlist.name)
             latest = {edition.target: edition for edition in reversed(editions)}
             rows.append((playlist, sorted(latest.values(), key=lambda e: e.target)))
     return show(
-        request, await find_viewer(request), "playlists.html", "playlists.html", playlists=rows
-    )
+        request, await find_viewer(request), "playlists.html", "playlists.html", playlists=rows,
+        ready=await ready_playlists(services), of_settings={
+            playlist.name for playlist in services.settings.playlists
+        },
+    )  # fmt: skip
+
+
+@routes.post("/playlists/{name}/on")
+async def switch_on(request: web.Request) -> web.Response:
+    """Switch a ready-made playlist on."""
+    services, name = request.app[SERVICES], request.match_info["name"]
+    for each in await ready_playlists(services):
+        if each.name == name:
+            await keep_playlist(services, each)
+            raise web.HTTPSeeOther("/playlists")
+    raise web.HTTPNotFound(text=f"There is no ready-made playlist {name}.")
+
+
+@routes.post("/playlists/{name}/off")
+async def switch_off(request: web.Request) -> web.Response:
+    """Switch a playlist off that was made here."""
+    await forget_playlist(request.app[SERVICES], request.match_info["name"])
+    raise web.HTTPSeeOther("/playlists")
+
+
+@routes.get("/playlist-editor")
+async def edit(request: web.Request) -> web.Response:
+    """Show the form: empty, or filled with a playlist that is there."""
+    name = request.query.get("name", "")
+    found = await find_playlist(request.app[SERVICES], name) if name else None
+    if name and found is None:
+        raise web.HTTPNotFound(text=f"There is no playlist {name}.")
+    values = found.model_dump(mode="json") if found else EMPTY
+    return await _editor(request, values)
+
+
+@routes.post("/playlist-editor")
+async def try_or_keep(request: web.Request) -> web.Response:
+    """Show what the rule in the form would choose, or keep it; a wrong rule is told."""
+    services, form = request.app[SERVICES], await read_form(request)
+    values, viewer = _values(form), await find_viewer(request)
+    if len(viewer.profiles) > 1:
+        values.setdefault("profile", viewer.profile.name)
+    try:
+        playlist = understand(values)
+        if "keep" in form:
+            await keep_playlist(services, playlist)
+            raise web.HTTPSeeOther(f"/playlists/{quote(playlist.name, safe='')}")
+        entries = await choose(services, playlist, today())
+    except (PlaylistProblem, Abstained, UnknownProfile) as problem:
+        return await _editor(request, values, problem=str(problem))
+    return await _editor(request, values, entries=entries)
+
+
+def _values(form: MultiDictProxy[Any]) -> dict[str, Any]:
+    """Return the options that a form gives; what is left empty keeps its default."""
+    values: dict[str, Any] = {
+        name: str(form[name]).strip() for name in ("name", "kind", "where", "order", "limit",
+                                                   "about", "profile") if form.get(name)
+    }  # fmt: skip
+    values["untrusted"] = "untrusted" in form
+    values["write_to"] = [str(name) for name in form.getall("write_to", [])]
+    values["variety"] = {
+        name: str(form[f"variety.{name}"]).strip()
+        for name in VARIETY if form.get(f"variety.{name}")
+    }  # fmt: skip
+    return values
+
+
+async def _editor(
+    request: web.Request, values: dict[str, Any], *, problem: str = "",
+    entries: Sequence[Entry] | None = None,
+) -> web.Response:  # fmt: skip
+    services = request.app[SERVICES]
+    rows = None if entries is None else [(public_id(e.item_id), e) for e in entries]
+    response = show(
+        request, await find_viewer(request), "playlist_editor.html", "playlist_editor.html",
+        values=EMPTY | values, problem=problem, entries=rows, kinds=KINDS, fields=FIELDS.values(),
+        servers=[server.name for server in services.settings.servers], variety=VARIETY,
+    )  # fmt: skip
+    if problem:
+        response.set_status(422)
+    return response
 
 
 @routes.get("/playlists/{name}")
 async def playlist(request: web.Request) -> web.Response:
     """Show one: the list as it would be now, the difference at each target, the editions."""
-    wanted = find_playlist(request)
+    wanted = await find_named(request)
     receipts = await preview(request.app[SERVICES], wanted, today())
     return await _page(request, receipts, "preview")
 
@@ -42,7 +154,7 @@ async def playlist(request: web.Request) -> web.Response:
 @routes.post("/playlists/{name}/write")
 async def write(request: web.Request) -> web.Response:
     """Write it now and show the receipts."""
-    wanted = find_playlist(request)
+    wanted = await find_named(request)
     receipts = await reconcile(request.app[SERVICES], wanted, today(), revive=True)
     return await _page(request, receipts, "written")
 
@@ -53,7 +165,7 @@ async def restore(request: web.Request) -> web.Response:
     text = str((await read_form(request)).get("edition", ""))
     try:
         edition = int(text) if text else None
-        receipts = await restore_edition(request.app[SERVICES], find_playlist(request), edition)
+        receipts = await restore_edition(request.app[SERVICES], await find_named(request), edition)
     except ValueError:
         raise web.HTTPUnprocessableEntity(text="edition is a number.") from None
     except UnknownEdition as error:
@@ -62,7 +174,7 @@ async def restore(request: web.Request) -> web.Response:
 
 
 async def _page(request: web.Request, receipts: Sequence[Receipt], did: str) -> web.Response:
-    wanted = find_playlist(request)
+    wanted = await find_named(request)
     async with request.app[SERVICES].database.read() as session:
         editions = await find_editions(session, wanted.name)
         targets = await find_targets(session, wanted.name)

@@ -1,13 +1,15 @@
-"""playlist preview, playlist write, playlist restore."""
+"""playlist list, preview, write, restore, on, off, and import of Navidrome's rules."""
 
 import argparse
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import select
 
 from daemon.commands.command import (
     DONE,
     FAILED,
+    BadUsage,
     CommandFailed,
     Verbs,
     add_verb,
@@ -15,6 +17,17 @@ from daemon.commands.command import (
     tell,
 )
 from daemon.playlists.reconciler import UnknownEdition, preview, reconcile, restore_edition
+from daemon.playlists.shelf import (
+    PlaylistProblem,
+    find_playlist,
+    find_playlists,
+    forget_playlist,
+    is_of_settings,
+    keep_playlist,
+    ready_playlists,
+    understand,
+)
+from daemon.rules.nsp import NspError, import_nsp
 from daemon.services import Services
 from daemon.store.models import Profile, public_id
 from daemon.workers.worker import WorkerDied, WorkerFailed
@@ -26,11 +39,14 @@ def add_verbs(verbs: Verbs) -> None:
         verbs,
         "playlist",
         playlist,
-        "preview, write or restore a smart playlist",
+        "list, preview, write or restore smart playlists, switch them on and off",
         answers=True,
     )
-    parser.add_argument("action", choices=("preview", "write", "restore"))
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument(
+        "action", choices=("list", "preview", "write", "restore", "on", "off", "import"),
+        help="on: a ready-made one; off: one that is not of the settings; import: an .nsp file",
+    )  # fmt: skip
+    parser.add_argument("name", metavar="NAME", nargs="?", default="")
     parser.add_argument(
         "--edition", type=int, metavar="N", help="which to restore; without it, the one before"
     )
@@ -38,11 +54,16 @@ def add_verbs(verbs: Verbs) -> None:
 
 async def playlist(services: Services, arguments: argparse.Namespace) -> int:
     """Show the wanted list and what writing would change, or write and show the receipt."""
-    settings = services.settings
-    wanted = next((p for p in settings.playlists if p.name == arguments.name), None)
+    if arguments.action != "list" and not arguments.name:
+        raise BadUsage(f"Which one? playlist {arguments.action} NAME")
+    if arguments.action == "list":
+        return await _list(services, arguments)
+    if arguments.action in ("on", "off", "import"):
+        return await _change(services, arguments)
+    wanted = await find_playlist(services, arguments.name)
     if wanted is None:
-        names = ", ".join(p.name for p in settings.playlists) or "none"
-        raise CommandFailed(f"There is no playlist {arguments.name} in the settings; {names}.")
+        names = ", ".join(p.name for p in await find_playlists(services)) or "none"
+        raise CommandFailed(f"There is no playlist {arguments.name}; there are: {names}.")
     async with services.database.read() as session:
         profiles = (await session.scalars(select(Profile))).all()
     day = datetime.now().astimezone().date()
@@ -76,3 +97,57 @@ async def playlist(services: Services, arguments: argparse.Namespace) -> int:
     ]  # fmt: skip
     answer(rows, as_json=arguments.json, columns=("position", "artist", "title", "why"))
     return DONE if all(receipt.is_well for receipt in receipts) else FAILED
+
+
+async def _list(services: Services, arguments: argparse.Namespace) -> int:
+    """Show all playlists, those that are ready to be switched on last."""
+    rows = []
+    for state, playlists in (
+        ("on", await find_playlists(services)),
+        ("ready", await ready_playlists(services)),
+    ):
+        for each in playlists:
+            from_file = is_of_settings(services, each.name)
+            rows.append(
+                {
+                    "name": each.name, "state": "settings" if from_file else state,
+                    "kind": each.kind, "where": each.where, "order": each.order,
+                    "limit": each.limit, "about": each.about,
+                }
+            )  # fmt: skip
+    answer(rows, as_json=arguments.json, columns=("state", "name", "kind", "where", "order"))
+    return DONE
+
+
+async def _change(services: Services, arguments: argparse.Namespace) -> int:
+    """Switch a playlist on or off, or take one over from a file."""
+    name = arguments.name
+    try:
+        if arguments.action == "import":
+            wanted = understand(import_nsp(_read(name), Path(name).stem))
+        elif arguments.action == "on":
+            ready = await ready_playlists(services)
+            found = next((each for each in ready if each.name == name), None)
+            if found is None:
+                names = ", ".join(each.name for each in ready)
+                raise CommandFailed(f"There is no ready-made playlist {name}; there are: {names}.")
+            wanted = found
+        else:
+            if is_of_settings(services, name):
+                raise CommandFailed(f"{name} is in the settings file; take it out there.")
+            if not await forget_playlist(services, name):
+                raise CommandFailed(f"There is no playlist {name} that could be switched off.")
+            tell(f"{name} is off; what was written of it stays.")
+            return DONE
+        await keep_playlist(services, wanted)
+    except (NspError, PlaylistProblem) as error:
+        raise CommandFailed(str(error)) from error
+    tell(f"{wanted.name} is on: {wanted.where or 'everything'}, by {wanted.order}.")
+    return DONE
+
+
+def _read(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandFailed(f"{name} cannot be read: {error}") from error

@@ -4,20 +4,21 @@ from datetime import datetime
 
 from daemon.playlists.receipt import Receipt
 from daemon.playlists.reconciler import reconcile
+from daemon.playlists.shelf import find_playlists
 from daemon.steps.step import Step, StepIncomplete, StepRun
 
 
 async def playlists(run: StepRun) -> str:
-    """Bring every playlist of the settings to its targets."""
-    settings = run.services.settings
+    """Bring every playlist to its targets."""
+    wanted = await find_playlists(run.services)
     receipts: list[Receipt] = []
-    await run.report(done=0, total=len(settings.playlists))
-    for number, playlist in enumerate(settings.playlists):
+    await run.report(done=0, total=len(wanted))
+    for number, playlist in enumerate(wanted):
         day = datetime.now().astimezone().date()
         receipts += await reconcile(run.services, playlist, day)
         await run.report(done=number + 1, message=playlist.name)
     if not receipts:
-        return "no playlists in the settings"
+        return "there are no playlists"
     summary = "; ".join(_line(receipt) for receipt in receipts if receipt.is_well)
     problem = "; ".join(_line(receipt) for receipt in receipts if not receipt.is_well)
     if problem:

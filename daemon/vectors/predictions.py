@@ -9,8 +9,8 @@ import asyncio
 import hashlib
 import logging
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.sqlite import insert
@@ -18,8 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from daemon.events import Events
 from daemon.store.database import Database
+from daemon.store.labels import Labels, find_labels
 from daemon.store.models import (
     ItemVector,
+    Play,
     Prediction,
     PredictionState,
     Rating,
@@ -27,7 +29,7 @@ from daemon.store.models import (
     TasteModel,
     now,
 )
-from daemon.store.ratings import rating_map
+from daemon.store.server_models import Favourite
 from daemon.vectors.index import Space, VectorIndex
 from daemon.workers.worker import WorkerDied, WorkerFailed
 
@@ -48,6 +50,34 @@ _UPSERT = (
     "ON CONFLICT (profile_id, item_id) DO UPDATE "
     "SET value = excluded.value, uncertainty = excluded.uncertainty"
 )
+
+
+LEAST_POINTS = 0.01
+"""Rating points below which nobody wants to be told of a reason."""
+
+
+class UnknownModel(LookupError):
+    """There is no such taste model of the profile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A rated item, and by how many rating points it moved a prediction."""
+
+    item_id: int
+    points: float
+    value: float
+    """Its rating, or what its plays speak for."""
+    is_rated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """What a prediction is made of: the person's mean, what others think, and rated items."""
+
+    mean: float | None = None
+    shift: float = 0.0
+    moved: tuple[Reason, ...] = ()
 
 
 class Predictions:
@@ -90,18 +120,18 @@ class Predictions:
         async with self._turn:
             space = await self._index.text_space()
             async with self._database.read() as session:
-                ratings = await rating_map(session, profile_id)
+                labels = await find_labels(session, profile_id)
                 fingerprint = await _fingerprint(session, profile_id, space)
                 state = await session.get(PredictionState, profile_id)
             if state and state.fingerprint == fingerprint:
                 return "nothing new"
-            if space is None or len(ratings) < MINIMUM_RATINGS:
+            if space is None or labels.ratings < MINIMUM_RATINGS:
                 if state:
                     await self._forget(profile_id)
-                missing = MINIMUM_RATINGS - len(ratings)
+                missing = MINIMUM_RATINGS - labels.ratings
                 return f"{missing} more ratings needed" if space and missing > 0 else "no vectors"
             await self._index.refresh()
-            return await self._score(profile_id, space, ratings)
+            return await self._score(profile_id, space, labels)
 
     async def train(self, profile_id: int, *, force: bool = False) -> str:
         """Choose the head's settings and measure it on held-out ratings, if there is news.
@@ -110,21 +140,22 @@ class Predictions:
         """
         space = await self._index.text_space()
         async with self._database.read() as session:
-            ratings = await rating_map(session, profile_id)
+            labels = await find_labels(session, profile_id)
             model = await model_in_use(session, profile_id)
-        news = _ratings_fingerprint(ratings, space)
-        if space is None or len(ratings) < MINIMUM_RATINGS:
-            return f"{len(ratings)} ratings; predictions begin at {MINIMUM_RATINGS}"
-        if model and model.settings.get("ratings") == news and not force:
+            newest = await newest_model(session, profile_id)
+        if space is None or labels.ratings < MINIMUM_RATINGS:
+            return f"{labels.ratings} ratings; predictions begin at {MINIMUM_RATINGS}"
+        spaces = await self._spaces(space)
+        news = _fingerprint_of(labels, spaces)
+        if newest and newest.settings.get("ratings") == news and not force:
             return "no new ratings"
         await self._index.refresh()
-        trained = await self._index.call(
-            "train", space.name, list(ratings), list(ratings.values()), SEED
-        )
+        incumbent = model.settings["head"] if model and model.figures else None
+        trained = await self._index.call("train", spaces, labels.as_dict(), SEED, incumbent)
+        is_better = not trained["worse"]
         async with self._database.write() as session:
-            await session.execute(
-                update(TasteModel).where(TasteModel.profile_id == profile_id).values(in_use=False)
-            )
+            if is_better:
+                await _use_none(session, profile_id)
             session.add(
                 TasteModel(
                     profile_id=profile_id,
@@ -132,11 +163,59 @@ class Predictions:
                     figures=trained["figures"],
                     ratings=trained["figures"].get("ratings", 0),
                     trusted=trained["trusted"],
-                    in_use=True,
+                    in_use=is_better,
                 )
             )
+        if not is_better:
+            return "the new model does worse on held-out ratings; the old one stays in use"
         verdict = "trusted" if trained["trusted"] else "not better than the mean yet"
         return f"learnt from {trained['figures'].get('ratings', 0)} ratings: {verdict}"
+
+    async def bring_back(self, profile_id: int, model_id: int) -> None:
+        """Use an earlier model from now on. Raises UnknownModel."""
+        async with self._database.write() as session:
+            model = await session.get(TasteModel, model_id)
+            if model is None or model.profile_id != profile_id:
+                raise UnknownModel(f"There is no taste model {model_id}.")
+            await _use_none(session, profile_id)
+            model.in_use = True
+        self.request(profile_id)
+
+    async def explain(self, profile_id: int, item_ids: Sequence[int]) -> list[Reasons]:
+        """Return what moved the predictions of items; empty ones where there is no prediction.
+
+        Raises WorkerFailed or WorkerDied.
+        """
+        space = await self._index.text_space()
+        async with self._database.read() as session:
+            labels = await find_labels(session, profile_id)
+            model = await model_in_use(session, profile_id)
+        if space is None or model is None or labels.ratings < MINIMUM_RATINGS:
+            return [Reasons() for _ in item_ids]
+        await self._index.refresh()
+        told = await self._index.call(
+            "explain", await self._spaces(space), labels.as_dict(), model.settings["head"],
+            list(item_ids),
+        )  # fmt: skip
+        given = dict(zip(labels.items, zip(labels.values, labels.scales, strict=True), strict=True))
+        return [
+            Reasons(
+                each["mean"],
+                each["shift"],
+                tuple(
+                    Reason(item, points, given[item][0], given[item][1] == 1)
+                    for item, points in each["moved"]
+                    if abs(points) >= LEAST_POINTS
+                ),
+            )
+            if each
+            else Reasons()
+            for each in told
+        ]
+
+    async def _spaces(self, text: Space) -> list[str]:
+        """Return the names of the text space and those of media."""
+        return [text.name, *(used.space.name for used in await self._index.media_spaces())]
 
     async def close(self) -> None:
         """Stop what is under way; the next start goes on."""
@@ -165,7 +244,7 @@ class Predictions:
                 log.error("The predictions could not be renewed: %s", error)
         self._events.publish("predictions")
 
-    async def _score(self, profile_id: int, space: Space, ratings: dict[int, float]) -> str:
+    async def _score(self, profile_id: int, space: Space, labels: Labels) -> str:
         async with self._database.read() as session:
             model = await model_in_use(session, profile_id)
         if model is None or not model.settings["head"]:
@@ -178,7 +257,7 @@ class Predictions:
             await self._forget(profile_id)
             return "too few rated items have a description yet"
         scored = await self._index.call(
-            "score", space.name, list(ratings), list(ratings.values()), model.settings["head"]
+            "score", await self._spaces(space), labels.as_dict(), model.settings["head"]
         )
         count = await self._store(profile_id, scored)
         await self._conclude(profile_id, fingerprint, model.trusted)
@@ -214,6 +293,34 @@ class Predictions:
                 await session.execute(delete(table).where(table.profile_id == profile_id))
 
 
+async def newest_model(session: AsyncSession, profile_id: int) -> TasteModel | None:
+    """Return the profile's last trained model, in use or not."""
+    model: TasteModel | None = await session.scalar(
+        select(TasteModel)
+        .where(TasteModel.profile_id == profile_id)
+        .order_by(TasteModel.id.desc())
+        .limit(1)
+    )
+    return model
+
+
+async def find_models(session: AsyncSession, profile_id: int) -> Sequence[TasteModel]:
+    """Return all models that were trained for a profile, the newest first."""
+    return (
+        await session.scalars(
+            select(TasteModel)
+            .where(TasteModel.profile_id == profile_id)
+            .order_by(TasteModel.id.desc())
+        )
+    ).all()
+
+
+async def _use_none(session: AsyncSession, profile_id: int) -> None:
+    await session.execute(
+        update(TasteModel).where(TasteModel.profile_id == profile_id).values(in_use=False)
+    )
+
+
 async def model_in_use(session: AsyncSession, profile_id: int) -> TasteModel | None:
     """Return the profile's taste model that is in use."""
     model: TasteModel | None = await session.scalar(
@@ -240,17 +347,24 @@ def _changed(
 
 
 async def _fingerprint(session: AsyncSession, profile_id: int, space: Space | None) -> str:
-    """Return what the predictions depend on: rating events, model, vectors."""
+    """Return what the predictions depend on: rating events, plays, hearts, model, vectors."""
     events = await session.execute(
         select(func.count(), func.max(text("rowid")))
         .select_from(RatingEvent)
         .where(RatingEvent.profile_id == profile_id)
     )
+    plays = await session.scalar(select(func.max(Play.id)).where(Play.profile_id == profile_id))
+    hearts = await session.execute(
+        select(func.count(), func.max(Favourite.changed_at)).where(
+            Favourite.profile_id == profile_id
+        )
+    )
     model = await model_in_use(session, profile_id)
     vectors = await session.scalar(select(func.max(ItemVector.id)))
-    return f"{tuple(events.one())} {model.id if model else None} {space} {vectors}"
+    heard = f"{plays} {tuple(hearts.one())}"
+    return f"{tuple(events.one())} {heard} {model.id if model else None} {space} {vectors}"
 
 
-def _ratings_fingerprint(ratings: dict[int, Any], space: Space | None) -> str:
-    pairs = repr((space, sorted(ratings.items())))
-    return hashlib.blake2b(pairs.encode(), digest_size=16).hexdigest()
+def _fingerprint_of(labels: Labels, spaces: Sequence[str]) -> str:
+    known = repr((spaces, labels.items, labels.values, labels.scales))
+    return hashlib.blake2b(known.encode(), digest_size=16).hexdigest()

@@ -3,7 +3,7 @@
 from alembic import context
 
 from daemon.store.migrate import is_ours
-from daemon.store import server_models  # noqa: F401  # its tables belong to Base
+from daemon.store import server_models, smart_playlists  # noqa: F401  # tables of Base
 from daemon.store.models import Base
 
 context.configure(
