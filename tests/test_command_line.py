@@ -22,7 +22,7 @@ LIKED = ("violin sonata", "string quartet", "piano trio", "cello suite", "sympho
 DISLIKED = ("tax form", "insurance letter", "parking fine", "invoice", "bank statement", "receipt")
 ROW_FIELDS = {
     "id", "kind", "title", "artist", "path", "score", "predicted", "uncertainty", "trusted",
-    "rating", "gone",
+    "rating", "gone", "why",
 }  # fmt: skip
 COUNTED = (
     "item", "location", "description", "vector", "item_vector", "work", "rating_event",
@@ -179,7 +179,7 @@ def test_evaluate_tells_its_figures_beside_the_mean(house: Household) -> None:
     assert row["ratings"] == 12
     assert row["mae"] < row["mean_baseline"]["mae"]
     table = run_verb(house, "evaluate").stdout.splitlines()
-    assert [line.split()[0] for line in table] == ["of", "head", "the"]
+    assert [line.split()[0] for line in table] == ["of", "head", "the", "newest"]
     [bens] = typed_rows(house, "evaluate", "--profile", "ben")
     assert (bens["ratings"], bens["model"], bens["mae"]) == (0, None, None)
 
@@ -267,7 +267,7 @@ def test_the_common_options_stand_before_or_after_the_verb(household: Household)
         (["profiles", "add", "anna"], 1, "There is a profile anna already."),
         (["profiles", "remove", "zoe"], 1, "There is no profile zoe"),
         (["profiles", "remove", "ben"], 1, "ben stands in the settings"),
-        (["playlist", "preview", "None"], 1, "There is no playlist None in the settings; Best"),
+        (["playlist", "preview", "None"], 1, "There is no playlist None; there are: Best"),
         (["--config", "none.yaml", "rank"], 2, "There is no settings file at none.yaml."),
         (["restore", "none.db"], 1, "none.db is no backup"),
     ],

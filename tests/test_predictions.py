@@ -2,15 +2,22 @@
 are worth."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from sqlalchemy import delete, select
 
 from daemon.services import Services
-from daemon.store.models import Prediction, PredictionState, TasteModel, public_id
+from daemon.store.favourites import set_favourite
+from daemon.store.labels import find_labels, guess
+from daemon.store.models import Prediction, PredictionState, TasteModel, now, public_id
+from daemon.store.plays import record_play
 from daemon.vectors import index, predictions
+from daemon.vectors.reasons import tell_reasons
 from ml import evaluation, facts_space
 from tests.household import Household, item_at, rate_path, run_steps
 from tests.media import make_document
+from tests.web_client import open_client
 
 LIKED = ("violin sonata", "string quartet", "piano trio", "cello suite", "symphony", "oratorio")
 DISLIKED = ("tax form", "insurance letter", "parking fine", "invoice", "bank statement", "receipt")
@@ -124,3 +131,117 @@ async def test_a_new_file_is_predicted_when_it_has_been_taken_in(household: Hous
         await run_steps(services, "sync", "describe", "embed", "score")
         item = await item_at(services, new)
         assert item in await values(services), public_id(item)
+
+
+async def test_reasons_name_what_is_alike_and_reach_page_and_api(household: Household) -> None:
+    liked, disliked = make_library(household, copies=2)
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe", "embed")
+        for path in (*liked[:9], *disliked[:9]):
+            await rate_path(services, path, 9 if path in liked else 2)
+        await run_steps(services, "train", "score")
+        item = await item_at(services, liked[10])
+        (reasons,) = await services.predictions.explain(1, [item])
+        assert reasons.mean == pytest.approx(5.5, abs=0.2)
+        assert reasons.moved[0].value == 9
+        assert reasons.moved[0].points > 0
+        async with services.database.read() as session:
+            (line,) = await tell_reasons(session, [item], [reasons])
+        assert line.startswith("your mean is 5.")
+        assert "(rated 9, +" in line
+        async with open_client(services) as client:
+            answer = await (await client.get(f"/api/items/{public_id(item)}/why")).json()
+            assert answer["why"] == line
+            assert answer["moved"][0]["rated"]
+            assert "(rated 9, +" in await (await client.get(f"/items/{public_id(item)}/why")).text()
+
+
+async def test_earlier_models_stay_and_a_worse_one_is_not_used(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    liked, disliked = make_library(household, copies=2)
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe", "embed")
+        for path in (*liked[:8], *disliked[:8]):
+            await rate_path(services, path, 9 if path in liked else 2)
+        await run_steps(services, "train", "score")
+        await rate_path(services, liked[8], 8)
+        call = services.index.call
+
+        async def train_badly(operation: str, *arguments: Any) -> Any:
+            answer = await call(operation, *arguments)
+            return answer | {"worse": True} if operation == "train" else answer
+
+        monkeypatch.setattr(services.index, "call", train_badly)
+        (line,) = await run_steps(services, "train")
+        assert "does worse on held-out ratings; the old one stays in use" in line
+        assert await run_steps(services, "train") == ["me: no new ratings"]
+        async with services.database.read() as session:
+            newest, first = await predictions.find_models(session, 1)
+        assert (newest.in_use, first.in_use) == (False, True)
+        async with open_client(services) as client:
+            assert (await client.post(f"/api/taste/{newest.id}/use")).status == 204
+            assert (await client.post("/api/taste/999/use")).status == 404
+            (row,) = (await (await client.get("/api/taste")).json())["profiles"]
+        assert [(m["model"], m["in_use"]) for m in row["models"]] == [
+            (newest.id, True), (first.id, False),
+        ]  # fmt: skip
+        assert await services.predictions.settle(1, timeout=30)
+
+
+async def test_plays_and_hearts_are_weak_labels_that_a_rating_overrides(
+    household: Household,
+) -> None:
+    liked, disliked = make_library(household, copies=3)
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe", "embed")
+        for path in (*liked[:6], *disliked[:6]):
+            await rate_path(services, path, 9 if path in liked else 2)
+        await run_steps(services, "train", "score")
+        before = await values(services)
+        for number, path in enumerate(disliked[6:14]):
+            item = await item_at(services, path)
+            for time in range(3):
+                await play(services, item, f"{number} {time}", "finished")
+        heart, skipped = await item_at(services, disliked[14]), await item_at(services, liked[7])
+        await set_favourite(services.database, 1, heart, True)
+        await play(services, skipped, "skip", "skipped")
+        await play(services, await item_at(services, liked[0]), "rated", "skipped")
+        async with services.database.read() as session:
+            labels = await find_labels(session, 1)
+        guessed = dict(zip(labels.items[12:], labels.values[12:], strict=True))
+        assert labels.ratings == 12
+        assert len(guessed) == 10
+        assert guessed[heart] == pytest.approx(8.0)
+        assert guessed[skipped] == pytest.approx(4.0)
+        assert await services.predictions.settle(1, timeout=30)
+        after = await values(services)
+        like_the_played = await item_at(services, disliked[16])
+        assert after[like_the_played] > before[like_the_played] + 0.1
+
+
+async def play(services: Services, item_id: int, key: str, outcome: str) -> None:
+    await record_play(
+        services.database, 1, item_id, source="web", event_key=key, played_at=now(), position=None,
+        duration=None, outcome=outcome,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "is_favourite", "expected"),
+    [
+        ({}, False, None),
+        ({"unknown": 4}, False, None),
+        ({"finished": 1}, False, (6.75, 3.0)),
+        ({"finished": 3}, False, (7.5, 2.0)),
+        ({"finished": 500}, False, (8.5, 2.0)),
+        ({"finished": 1, "skipped": 1}, False, None),
+        ({"skipped": 1}, False, (4.5, 3.0)),
+        ({"abandoned": 2}, False, (4.5, 2.0)),
+        ({"skipped": 9}, True, (8.5, 2.0)),
+    ],
+)
+def test_what_plays_speak_for(
+    outcomes: dict[str, int], is_favourite: bool, expected: tuple[float, float] | None
+) -> None:
+    assert guess(outcomes, 6.0, is_favourite=is_favourite) == expected

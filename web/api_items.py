@@ -16,7 +16,9 @@ from daemon.store.journal import JournalError
 from daemon.store.models import now, parse_public_id, public_id
 from daemon.store.plays import OUTCOMES, record_play
 from daemon.store.ratings import BadRating, UnknownItem, check_rating, rate
+from daemon.vectors.reasons import find_titles, tell_reasons
 from daemon.vectors.search import Mode, SearchUnavailable
+from daemon.workers.worker import WorkerDied, WorkerFailed
 from web.keys import SERVICES
 from web.lookup import choice, find_item_id, find_request_profile, number, row_number
 
@@ -109,6 +111,31 @@ async def _favour(request: web.Request, is_favourite: bool) -> web.Response:
         profile = await find_request_profile(request, session)
     await set_favourite(services.database, profile.id, item_id, is_favourite)
     return web.json_response({"id": public_id(item_id), "favourite": is_favourite})
+
+
+@routes.get("/api/items/{id}/why")
+async def why(request: web.Request) -> web.Response:
+    """Answer what moved the prediction: rated items, and what others think."""
+    services = request.app[SERVICES]
+    async with services.database.read() as session:
+        item_id = await find_item_id(request, session)
+        profile = await find_request_profile(request, session)
+    try:
+        (reasons,) = await services.predictions.explain(profile.id, [item_id])
+    except (WorkerFailed, WorkerDied) as error:
+        raise web.HTTPServiceUnavailable(text=f"It cannot be explained now: {error}") from error
+    async with services.database.read() as session:
+        (line,) = await tell_reasons(session, [item_id], [reasons])
+        titles = await find_titles(session, [reason.item_id for reason in reasons.moved])
+    moved = [
+        {"id": public_id(r.item_id), "title": titles.get(r.item_id, ""), "points": r.points,
+         "value": r.value, "rated": r.is_rated}
+        for r in reasons.moved
+    ]  # fmt: skip
+    return web.json_response(
+        {"id": public_id(item_id), "mean": reasons.mean, "others": reasons.shift, "moved": moved,
+         "why": line}
+    )  # fmt: skip
 
 
 @routes.get("/api/items/{id}/similar")

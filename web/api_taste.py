@@ -10,10 +10,13 @@ from sqlalchemy import func, select
 
 from daemon.store.models import Rating, Source
 from daemon.store.profiles import find_profiles
-from daemon.vectors.predictions import MINIMUM_RATINGS, model_in_use
+from daemon.vectors.predictions import MINIMUM_RATINGS, UnknownModel, find_models
 from web.keys import SERVICES
+from web.lookup import find_request_profile, row_number
 
 routes = web.RouteTableDef()
+
+MOST_MODELS = 50
 
 
 @routes.get("/api/taste")
@@ -22,7 +25,8 @@ async def taste(request: web.Request) -> web.Response:
     rows = []
     async with request.app[SERVICES].database.read() as session:
         for profile in await find_profiles(session):
-            model = await model_in_use(session, profile.id)
+            models = await find_models(session, profile.id)
+            model = next((each for each in models if each.in_use), None)
             ratings = await session.scalar(
                 select(func.count()).where(Rating.profile_id == profile.id)
             )
@@ -34,9 +38,33 @@ async def taste(request: web.Request) -> web.Response:
                     "trusted": bool(model and model.trusted),
                     "figures": model.figures if model else None,
                     "made_at": model.made_at.isoformat() if model else None,
+                    "models": [
+                        {
+                            "model": each.id,
+                            "made_at": each.made_at.isoformat(),
+                            "in_use": each.in_use,
+                            "trusted": each.trusted,
+                            "ratings": each.ratings,
+                            "figures": each.figures,
+                        }
+                        for each in models[:MOST_MODELS]
+                    ],
                 }
             )
     return web.json_response({"profiles": rows})
+
+
+@routes.post("/api/taste/{model}/use")
+async def use(request: web.Request) -> web.Response:
+    """Bring an earlier model of the profile back."""
+    services = request.app[SERVICES]
+    async with services.database.read() as session:
+        profile = await find_request_profile(request, session)
+    try:
+        await services.predictions.bring_back(profile.id, row_number(request, "model"))
+    except UnknownModel as error:
+        raise web.HTTPNotFound(text=str(error)) from error
+    return web.Response(status=204)
 
 
 @routes.get("/api/sources")

@@ -20,7 +20,9 @@ from daemon.store.journal import JournalError
 from daemon.store.models import PredictionState, Rating, public_id
 from daemon.store.ratings import BadRating, UnknownItem, check_rating, rate
 from daemon.vectors.predictions import MINIMUM_RATINGS
+from daemon.vectors.reasons import tell_reasons
 from daemon.vectors.search import SearchUnavailable
+from daemon.workers.worker import WorkerDied, WorkerFailed
 from web.htmx import is_htmx
 from web.keys import RUNNER, SERVICES
 from web.lookup import find_item_id, read_form, row_number
@@ -52,6 +54,24 @@ async def similar(request: web.Request) -> web.Response:
     return show(
         request, viewer, "similar.html", "_similar.html", detail=detail, cards=cards,
         problem=problem, is_trusted=trusted,
+    )  # fmt: skip
+
+
+@routes.get("/items/{id}/why")
+async def why(request: web.Request) -> web.Response:
+    """Show what moved the prediction: asked for by the page when it stands."""
+    viewer, services = await find_viewer(request), request.app[SERVICES]
+    detail = await _find(request, viewer)
+    line, problem = "", ""
+    try:
+        reasons = await services.predictions.explain(viewer.profile.id, [detail.card.item_id])
+        async with services.database.read() as session:
+            (line,) = await tell_reasons(session, [detail.card.item_id], reasons)
+    except (WorkerFailed, WorkerDied) as error:
+        problem = f"It cannot be explained now: {error}"
+    return show(
+        request, viewer, "why.html", "_why.html", detail=detail, parts=line.split("; "),
+        problem=problem,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """search, rank, evaluate: what the daemon knows and expects."""
 
 import argparse
+from collections.abc import Sequence
 
 from sqlalchemy import select
 
@@ -19,11 +20,15 @@ from daemon.store.answers import item_rows
 from daemon.store.models import Item, Prediction, Profile, Rating
 from daemon.store.profiles import UnknownProfile, find_profile
 from daemon.store.ratings import rating_map
-from daemon.vectors.predictions import model_in_use
+from daemon.vectors.predictions import UnknownModel, find_models, model_in_use
+from daemon.vectors.reasons import tell_reasons
 from daemon.vectors.search import SearchUnavailable
 from daemon.workers.worker import WorkerDied, WorkerFailed
 
 MEASURES = ("mae", "rmse", "spearman", "precision_at_10", "coverage")
+MOST_EXPLAINED = 500
+"""Items of `rank --json` that come with `why`: the first ones."""
+MOST_MODELS = 10
 COLUMNS = ("id", "kind", "score", "predicted", "uncertainty", "rating", "title", "path")
 
 
@@ -39,6 +44,7 @@ def add_verbs(verbs: Verbs) -> None:
     parser = add_verb(
         verbs, "evaluate", evaluate, "how good the taste model is on held-out ratings", answers=True
     )
+    parser.add_argument("--use", type=_limit, metavar="N", help="bring an earlier model back")
     add_profile(parser)
 
 
@@ -94,13 +100,30 @@ async def rank(services: Services, arguments: argparse.Namespace) -> int:
     async with services.database.read() as session:
         ids = (await session.scalars(query)).all()
         rows = await item_rows(session, profile.id, ids)
-    answer((rows[i] for i in ids), as_json=arguments.json, columns=COLUMNS)
+    why = await _why(services, profile, ids[:MOST_EXPLAINED]) if arguments.json else {}
+    found = (rows[i] | {"why": why.get(i, "")} for i in ids)
+    answer(found, as_json=arguments.json, columns=COLUMNS)
     return DONE
+
+
+async def _why(services: Services, profile: Profile, ids: Sequence[int]) -> dict[int, str]:
+    """Return what moved the predictions, in words."""
+    try:
+        reasons = await services.predictions.explain(profile.id, ids)
+    except (WorkerFailed, WorkerDied) as error:
+        raise CommandFailed(f"The predictions cannot be explained: {error}") from error
+    async with services.database.read() as session:
+        return dict(zip(ids, await tell_reasons(session, ids, reasons), strict=True))
 
 
 async def evaluate(services: Services, arguments: argparse.Namespace) -> int:
     """Measure the taste model anew, if there are new ratings, and tell its figures."""
     profile = await _profile(services, arguments)
+    if arguments.use is not None:
+        try:
+            await services.predictions.bring_back(profile.id, arguments.use)
+        except UnknownModel as error:
+            raise CommandFailed(str(error)) from error
     try:
         tell(f"{profile.name}: {await services.predictions.train(profile.id)}")
     except (WorkerFailed, WorkerDied) as error:
@@ -108,6 +131,7 @@ async def evaluate(services: Services, arguments: argparse.Namespace) -> int:
     async with services.database.read() as session:
         model = await model_in_use(session, profile.id)
         given = len(await rating_map(session, profile.id))
+        trained = await find_models(session, profile.id)
     unknown = dict.fromkeys(("folds", "model", *MEASURES, "mean_baseline"))
     figures = {**model.figures, "model": "head"} if model and model.figures else unknown
     trusted = bool(model and model.trusted)
@@ -119,7 +143,15 @@ async def evaluate(services: Services, arguments: argparse.Namespace) -> int:
             {"of": name, **{measure: figures.get(measure) for measure in MEASURES}}
             for name, figures in (("head", rows[0]), ("the mean", rows[0]["mean_baseline"]))
         ]
+        newest = rows[0].get("newest")
+        if newest:
+            table.append({"of": "newest last", **{m: newest.get(m) for m in MEASURES}})
         answer(table, as_json=False, columns=("of", *MEASURES))
+        for each in trained[:MOST_MODELS]:
+            rmse = each.figures.get("rmse")
+            told = f"rmse {rmse:.2f}" if rmse is not None else "no figures"
+            mark = ", in use" if each.in_use else ""
+            tell(f"model {each.id}: {each.made_at:%d %B %Y}, {each.ratings} ratings, {told}{mark}")
     return DONE
 
 

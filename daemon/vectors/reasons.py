@@ -1,0 +1,75 @@
+"""Says in words what moved a prediction."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from daemon.store.models import Item
+from daemon.vectors.predictions import Reason, Reasons
+
+PAGE = 500
+MOST_SHARED = 3
+LEAST_SHIFT = 0.05
+WORDS = ("genres", "keywords", "artists", "people")
+"""Facts of which what is shared with the reasons is told."""
+
+
+async def tell_reasons(
+    session: AsyncSession, item_ids: Sequence[int], reasons: Sequence[Reasons]
+) -> list[str]:
+    """Return one line an item, "" where there is no prediction."""
+    wanted = {*item_ids, *(reason.item_id for each in reasons for reason in each.moved)}
+    known: dict[int, Any] = {}
+    ordered = sorted(wanted)
+    for start in range(0, len(ordered), PAGE):
+        rows = await session.execute(
+            select(Item.id, Item.title, Item.facts).where(
+                Item.id.in_(ordered[start : start + PAGE])
+            )
+        )
+        known |= {row.id: row for row in rows}
+    return [_line(known, item_id, each) for item_id, each in zip(item_ids, reasons, strict=True)]
+
+
+async def find_titles(session: AsyncSession, item_ids: Sequence[int]) -> dict[int, str]:
+    """Return the titles of items."""
+    rows = await session.execute(select(Item.id, Item.title).where(Item.id.in_(item_ids)))
+    return {row.id: row.title for row in rows}
+
+
+def _line(known: dict[int, Any], item_id: int, reasons: Reasons) -> str:
+    if reasons.mean is None:
+        return ""
+    parts = [f"your mean is {reasons.mean:.1f}"]
+    told = [_reason(known, reason) for reason in reasons.moved if reason.item_id in known]
+    if told:
+        parts.append("like " + ", ".join(told))
+    if shared := _shared(known, item_id, reasons):
+        parts.append("in common: " + ", ".join(shared))
+    if abs(reasons.shift) >= LEAST_SHIFT:
+        parts.append(f"what others think ({reasons.shift:+.1f})")
+    return "; ".join(parts)
+
+
+def _reason(known: dict[int, Any], reason: Reason) -> str:
+    said = f"rated {reason.value:g}" if reason.is_rated else "by its plays"
+    return f"{known[reason.item_id].title} ({said}, {reason.points:+.1f})"
+
+
+def _shared(known: dict[int, Any], item_id: int, reasons: Reasons) -> list[str]:
+    """Return the words that the item shares with what moved it, the commonest first."""
+    mine = _words(known[item_id].facts) if item_id in known else {}
+    counts = Counter[str]()
+    for reason in reasons.moved:
+        if reason.item_id in known and reason.item_id != item_id:
+            counts.update(mine.keys() & _words(known[reason.item_id].facts).keys())
+    return [mine[word] for word, _ in sorted(counts.items(), key=lambda c: (-c[1], c[0]))][
+        :MOST_SHARED
+    ]
+
+
+def _words(facts: dict[str, Any]) -> dict[str, str]:
+    return {word.casefold(): word for name in WORDS for word in facts.get(name, ())}
