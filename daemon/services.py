@@ -11,6 +11,7 @@ from daemon.servers import Servers
 from daemon.settings import Settings
 from daemon.store.database import Database, open_database
 from daemon.store.journal import JOURNAL_NAME, Journal
+from daemon.vectors.evaluator import Evaluator
 from daemon.vectors.index import VectorIndex
 from daemon.vectors.predictions import Predictions
 from daemon.vectors.search import Search
@@ -28,6 +29,7 @@ class Services:
     workers: Workers
     index: VectorIndex
     predictions: Predictions
+    evaluator: Evaluator
     search: Search
     events: Events
     servers: Servers
@@ -48,6 +50,7 @@ async def open_services(settings: Settings, *, owns_cache: bool = True) -> Async
         vectors={"directory": str(settings.data_dir / "vectors"), "writable": owns_cache},
         models=choose_models(settings),
         scratch=settings.data_dir / "scratch",
+        device=settings.models.device,
     )
     servers = Servers(settings)
     try:
@@ -63,6 +66,9 @@ async def open_services(settings: Settings, *, owns_cache: bool = True) -> Async
                     workers=workers,
                     index=index,
                     predictions=predictions,
+                    evaluator=Evaluator(
+                        database, index, workers.evaluator, settings.data_dir / "taste"
+                    ),
                     search=Search(database, index, workers.queries),
                     events=events,
                     servers=servers,

@@ -124,6 +124,39 @@ def _newest_last(labels: Labels) -> dict[str, Any]:
     return {"ratings": count, **figures, "mean_baseline": beside}
 
 
+def stack(labels: Labels, other: Doubles, *, folds: int, seed: int) -> dict[str, Any]:
+    """Return how much another model should count beside the head, {"weight", "figures"}.
+
+    The weight, 0 to 1, is the one of least squares on out-of-fold predictions, and 0 unless both
+    together beat the head by more than one paired standard error. `figures` are of both together,
+    each fold with the weight that the other folds give.
+    """
+    values = labels.values[: labels.ratings]
+    head, deviations = hold_out(labels, folds=folds, seed=seed)
+    mixed = np.empty(len(values))
+    for held_out in folds_of(len(values), folds, seed):
+        rest = np.setdiff1d(np.arange(len(values)), held_out)
+        weight = _weight(values[rest], head[rest], other[rest])
+        mixed[held_out] = head[held_out] + weight * (other[held_out] - head[held_out])
+    weight = _weight(values, head, other)
+    if not is_worse(values, head, mixed):
+        weight = 0.0
+    return {
+        "weight": weight,
+        "figures": {
+            "head": _figures(values, head, deviations),
+            "together": _figures(values, mixed, deviations),
+            "alone": _figures(values, other, deviations),
+        },
+    }
+
+
+def _weight(values: Doubles, head: Doubles, other: Doubles) -> float:
+    apart = other - head
+    scale = float(apart @ apart)
+    return float(np.clip(apart @ (values - head) / scale, 0, 1)) if scale > 0 else 0.0
+
+
 def is_worse(ratings: Doubles, new: Doubles, old: Doubles) -> bool:
     """Tell whether predictions are worse than others by more than one paired standard error."""
     more = (ratings - new) ** 2 - (ratings - old) ** 2

@@ -218,6 +218,18 @@ class VectorIndex:
             means[block] = self._block_means(found[block])
         return means
 
+    def rows_of(
+        self, item_ids: Sequence[int] | Ids
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]:
+        """Return how many vectors each item has (N,), and all of them, item after item."""
+        found = self.runs.find(np.asarray(item_ids, np.int64))
+        known = found[found >= 0]
+        lengths = np.zeros(len(found), np.int64)
+        lengths[found >= 0] = self.runs.lengths[known]
+        if not len(known):
+            return lengths, np.empty((0, self.dimensions), np.float16)
+        return lengths, self._gather(self._rows_of(known)).astype(np.float16)
+
     def _add(self, rows: Rows, last_id: int) -> None:
         if self._is_writable:
             self._files.append(rows, last_id)

@@ -14,6 +14,7 @@ from ml.evaluation import (
     hold_out,
     is_trusted,
     is_worse,
+    stack,
 )
 from ml.facts_space import FACTS_DIMENSIONS, FACTS_SPACE, facts_vector
 from ml.feature_table import FeatureTable
@@ -40,6 +41,7 @@ class VectorWorker:
 
     def __init__(self, directory: Path, *, writable: bool) -> None:
         self._directory = directory
+        self._taste = directory.parent / "taste"
         self._is_writable = writable
         self._indexes: dict[str, VectorIndex] = {}
         self._tables: dict[str, FeatureTable] = {}
@@ -176,12 +178,15 @@ class VectorWorker:
         }
 
     def score(
-        self, spaces: list[str], labels: dict[str, list[Any]], settings: dict[str, Any]
-    ) -> dict[str, Any]:
+        self, spaces: list[str], labels: dict[str, list[Any]], settings: dict[str, Any],
+        blend: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
         """Fit the labels, and predict every item of the text space.
 
         Returns items (int64), values and uncertainties (float32), little-endian, and how many
-        ratings were usable; below the minimum there are no items.
+        ratings were usable; below the minimum there are no items. `blend` is {"name", "weight"}
+        of a TransformerEvaluator's predictions in the folder `taste`; they take part by that
+        weight.
         """
         known = self._labels(spaces, labels)
         if known.ratings < MINIMUM_RATINGS:
@@ -189,12 +194,54 @@ class VectorWorker:
         head = known.fit(TasteSettings.from_dict(settings))
         table = self._table(spaces)
         means, deviations = head.predict(table.features)
+        if blend:
+            means = self._blended(
+                table.items, means, self._taste / blend["name"], float(blend["weight"])
+            )
         return {
             "items": table.items.astype("<i8").tobytes(),
             "values": means.astype("<f4").tobytes(),
             "uncertainties": deviations.astype("<f4").tobytes(),
             "usable": known.ratings,
         }
+
+    def tokens(self, spaces: list[str], item_ids: list[int]) -> dict[str, Any]:
+        """Return items as sequences: {"dimensions", "counts", "data"}, one entry a space.
+
+        `counts` says how many vectors each item has, `data` holds them, float16, little-endian;
+        the last space is that of the facts, as the head sees them.
+        """
+        counts, data, dimensions = [], [], []
+        for name in spaces:
+            index = self._open(name)
+            lengths, vectors = index.rows_of(item_ids)
+            counts.append(lengths.tolist())
+            data.append(vectors.astype("<f2").tobytes())
+            dimensions.append(index.dimensions)
+        table = self._table(spaces)
+        places = table.find(item_ids)
+        parts = table.features.parts[np.maximum(places, 0)]
+        parts[places < 0] = 0
+        return {
+            "dimensions": [*dimensions, parts.shape[1]],
+            "counts": [*counts, [1] * len(item_ids)],
+            "data": [*data, parts.astype("<f2").tobytes()],
+        }
+
+    def items(self, space: str) -> list[int]:
+        """Return the items that have a vector in a space."""
+        return [int(item) for item in self._open(space).item_ids]
+
+    def stack(
+        self, spaces: list[str], labels: dict[str, list[Any]], folds: int, seed: int,
+        other: list[float],
+    ) -> dict[str, Any]:  # fmt: skip
+        """Return the weight of another model beside the head, and the figures of both together.
+
+        `other` has its out-of-fold predictions of the ratings, with the same folds and seed. The
+        figures' weights are found without the fold that they predict.
+        """
+        return stack(self._labels(spaces, labels), np.array(other), folds=folds, seed=seed)
 
     def explain(
         self, spaces: list[str], labels: dict[str, list[Any]], settings: dict[str, Any],
@@ -222,6 +269,24 @@ class VectorWorker:
             moved = [[rated[head.places[n]], float(points[n])] for n in order]
             told.append({"mean": head.mean, "shift": shift, "moved": moved})
         return told
+
+    def _blended(
+        self, items: npt.NDArray[np.int64], means: npt.NDArray[np.float32], path: Path,
+        weight: float,
+    ) -> npt.NDArray[np.float32]:  # fmt: skip
+        """Mix in what the evaluator expects; items it has not seen keep the head's word."""
+        try:
+            with np.load(path) as file:
+                known, values = file["items"], file["values"]
+        except (OSError, ValueError, KeyError):
+            return means
+        order = np.argsort(known)
+        known, values = known[order], values[order]
+        places = np.minimum(np.searchsorted(known, items), max(len(known) - 1, 0))
+        is_known = known[places] == items if len(known) else np.zeros(len(items), bool)
+        mixed = means.copy()
+        mixed[is_known] += weight * (values[places[is_known]] - means[is_known])
+        return mixed
 
     def _labels(self, spaces: list[str], labels: dict[str, list[Any]]) -> Labels:
         table = self._table(spaces)

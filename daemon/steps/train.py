@@ -10,8 +10,15 @@ from daemon.workers.worker import WorkerDied, WorkerFailed
 
 
 async def train(run: StepRun) -> str:
-    """Fit and measure the head of every profile."""
-    return await for_each_profile(run, run.services.predictions.train)
+    """Fit and measure the head of every profile, and the transformer beside it."""
+    services = run.services
+
+    async def learn(profile_id: int) -> str:
+        line = await services.predictions.train(profile_id)
+        more = await services.evaluator.train(profile_id)
+        return f"{line}; {more}" if more else line
+
+    return await for_each_profile(run, learn)
 
 
 async def for_each_profile(run: StepRun, work: Callable[[int], Awaitable[str]]) -> str:

@@ -70,6 +70,10 @@ class VectorIndex:
         async with self._database.read() as session:
             return await spaces_in_use(session)
 
+    async def taste_spaces(self, text: Space) -> list[str]:
+        """Return the names of the spaces that the taste model sees: of words, then of media."""
+        return [text.name, *(used.space.name for used in await self.media_spaces())]
+
     async def refresh(self) -> Space | None:
         """Hand new rows of all spaces in use to the worker; return the text space."""
         async with self._turn:

@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.sqlite import insert
@@ -145,8 +146,8 @@ class Predictions:
             newest = await newest_model(session, profile_id)
         if space is None or labels.ratings < MINIMUM_RATINGS:
             return f"{labels.ratings} ratings; predictions begin at {MINIMUM_RATINGS}"
-        spaces = await self._spaces(space)
-        news = _fingerprint_of(labels, spaces)
+        spaces = await self._index.taste_spaces(space)
+        news = fingerprint_of(labels, spaces)
         if newest and newest.settings.get("ratings") == news and not force:
             return "no new ratings"
         await self._index.refresh()
@@ -194,8 +195,8 @@ class Predictions:
             return [Reasons() for _ in item_ids]
         await self._index.refresh()
         told = await self._index.call(
-            "explain", await self._spaces(space), labels.as_dict(), model.settings["head"],
-            list(item_ids),
+            "explain", await self._index.taste_spaces(space), labels.as_dict(),
+            model.settings["head"], list(item_ids),
         )  # fmt: skip
         given = dict(zip(labels.items, zip(labels.values, labels.scales, strict=True), strict=True))
         return [
@@ -212,10 +213,6 @@ class Predictions:
             else Reasons()
             for each in told
         ]
-
-    async def _spaces(self, text: Space) -> list[str]:
-        """Return the names of the text space and those of media."""
-        return [text.name, *(used.space.name for used in await self._index.media_spaces())]
 
     async def close(self) -> None:
         """Stop what is under way; the next start goes on."""
@@ -257,7 +254,11 @@ class Predictions:
             await self._forget(profile_id)
             return "too few rated items have a description yet"
         scored = await self._index.call(
-            "score", await self._spaces(space), labels.as_dict(), model.settings["head"]
+            "score",
+            await self._index.taste_spaces(space),
+            labels.as_dict(),
+            model.settings["head"],
+            _blend(model),
         )
         count = await self._store(profile_id, scored)
         await self._conclude(profile_id, fingerprint, model.trusted)
@@ -329,6 +330,14 @@ async def model_in_use(session: AsyncSession, profile_id: int) -> TasteModel | N
     return model
 
 
+def _blend(model: TasteModel) -> dict[str, Any] | None:
+    """Return how the transformer takes part, None where it does not."""
+    found = model.settings.get("evaluator") or {}
+    if not found.get("weight"):
+        return None
+    return {"name": found["name"], "weight": found["weight"]}
+
+
 def _changed(
     profile_id: int, scored: dict[str, bytes], known: Mapping[int, tuple[float, float]]
 ) -> list[tuple[int, float, float, int]]:
@@ -362,9 +371,11 @@ async def _fingerprint(session: AsyncSession, profile_id: int, space: Space | No
     model = await model_in_use(session, profile_id)
     vectors = await session.scalar(select(func.max(ItemVector.id)))
     heard = f"{plays} {tuple(hearts.one())}"
-    return f"{tuple(events.one())} {heard} {model.id if model else None} {space} {vectors}"
+    told = f"{model.id} {_blend(model)}" if model else ""
+    return f"{tuple(events.one())} {heard} {told} {space} {vectors}"
 
 
-def _fingerprint_of(labels: Labels, spaces: Sequence[str]) -> str:
+def fingerprint_of(labels: Labels, spaces: Sequence[str]) -> str:
+    """Return what a model was trained on, in short."""
     known = repr((spaces, labels.items, labels.values, labels.scales))
     return hashlib.blake2b(known.encode(), digest_size=16).hexdigest()

@@ -240,8 +240,9 @@ class Workers:
     """All the worker processes of a daemon, or of one command."""
 
     def __init__(
-        self, *, processes: int, vectors: Any, models: Sequence[ChosenModel], scratch: Path
-    ) -> None:
+        self, *, processes: int, vectors: Any, models: Sequence[ChosenModel], scratch: Path,
+        device: str = "auto",
+    ) -> None:  # fmt: skip
         self.files = WorkerPool(
             "files", processes, "connectors.folder.worker", niceness=BEHIND_PAGES
         )
@@ -261,6 +262,10 @@ class Workers:
         """Embeds what people search for, on the CPU: never waits behind a night's work."""
         self.vectors = Worker("vectors", "ml.vector_worker", vectors, idle_seconds=3600)
         """Search, similarity and the taste model's head, in numpy."""
+        self.evaluator = Worker(
+            "evaluator", "ml.evaluator_worker", {"device": device}, niceness=BEHIND_PAGES
+        )
+        """Trains the transformer of the taste model."""
         self.chosen = tuple(models)
         self.scratch = scratch
         """Where decoded media lie until the models have had them."""
@@ -268,7 +273,8 @@ class Workers:
     @property
     def all(self) -> tuple[Worker, ...]:
         """Every worker."""
-        return (*self.files.workers, self.pages, *self.models.values(), self.queries, self.vectors)
+        others = (self.pages, self.queries, self.vectors, self.evaluator)
+        return (*self.files.workers, *self.models.values(), *others)
 
     async def close(self) -> None:
         """End all the processes."""
