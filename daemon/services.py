@@ -14,6 +14,7 @@ from daemon.store.journal import JOURNAL_NAME, Journal
 from daemon.vectors.evaluator import Evaluator
 from daemon.vectors.index import VectorIndex
 from daemon.vectors.predictions import Predictions
+from daemon.vectors.rate_next import RateNext
 from daemon.vectors.search import Search
 from daemon.workers.board import ModelBoard
 from daemon.workers.worker import Workers
@@ -31,6 +32,7 @@ class Services:
     predictions: Predictions
     evaluator: Evaluator
     search: Search
+    rate_next: RateNext
     events: Events
     servers: Servers
     board: ModelBoard
@@ -70,6 +72,7 @@ async def open_services(settings: Settings, *, owns_cache: bool = True) -> Async
                         database, index, workers.evaluator, settings.data_dir / "taste"
                     ),
                     search=Search(database, index, workers.queries),
+                    rate_next=RateNext(database, index),
                     events=events,
                     servers=servers,
                     board=ModelBoard(workers),

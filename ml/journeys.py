@@ -87,6 +87,26 @@ def keep_apart(vectors: Floats, distance: float) -> Rows:
     return np.array(order, np.int64)
 
 
+def telling(vectors: Floats, known: Floats, weights: Floats, count: int) -> Rows:
+    """Return the rows that would tell most about the others, the most telling first.
+
+    Farthest first (Gonzalez 1985): each next one lies farthest from all `known` (M, D) and from
+    those before it, distances counting by the rows' weights (N,).
+    """
+    nearest_known = (
+        (vectors @ known.T).max(axis=1) if len(known) else np.zeros(len(vectors), np.float32)
+    )
+    apart = 1 - nearest_known
+    chosen: list[int] = []
+    for _ in range(min(count, len(vectors))):
+        scores = apart * weights
+        scores[chosen] = -np.inf
+        row = int(scores.argmax())
+        chosen.append(row)
+        apart = np.minimum(apart, 1 - vectors @ vectors[row])
+    return np.array(chosen, np.int64)
+
+
 def sorts_of(vectors: Floats, weights: Floats, most: int, seed: int) -> npt.NDArray[np.int64]:
     """Return for each row which of up to `most` sorts it is of, the heaviest sort being 0.
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ml.journeys import Floats, chain, keep_apart, nearest, path, sorts_of, unit
+from ml.journeys import Floats, chain, keep_apart, nearest, path, sorts_of, telling, unit
 
 
 def circle(*degrees: float) -> Floats:
@@ -65,3 +65,13 @@ def test_sorts_are_found_the_heaviest_first_and_always_the_same() -> None:
     ]  # fmt: skip
     assert sorts_of(vectors, weights, 3, seed=1).tolist() == sorts.tolist()
     assert sorts_of(vectors[:3], weights[:3], 6, seed=1).tolist() == [0, 0, 0]
+
+
+def test_the_most_telling_lie_farthest_from_all_that_is_known() -> None:
+    vectors = circle(0, 5, 90, 180, 185)
+    even = np.ones(5, np.float32)
+    assert telling(vectors, circle(2), even, 3).tolist()[0] in (3, 4)
+    assert telling(vectors, circle(2), even, 3).tolist()[1] == 2
+    assert sorted(telling(vectors, vectors[:0], even, 9).tolist()) == [0, 1, 2, 3, 4]
+    doubt = np.array([1, 1, 1, 0.1, 0.1], np.float32)
+    assert telling(vectors, circle(2), doubt, 1).tolist() == [2]

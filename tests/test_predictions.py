@@ -12,7 +12,7 @@ from daemon.store.favourites import set_favourite
 from daemon.store.labels import find_labels, guess
 from daemon.store.models import Prediction, PredictionState, TasteModel, now, public_id
 from daemon.store.plays import record_play
-from daemon.vectors import index, predictions
+from daemon.vectors import index, predictions, rate_next
 from daemon.vectors.reasons import tell_reasons
 from ml import evaluation, facts_space
 from tests.household import Household, item_at, rate_path, run_steps
@@ -245,3 +245,66 @@ def test_what_plays_speak_for(
     outcomes: dict[str, int], is_favourite: bool, expected: tuple[float, float] | None
 ) -> None:
     assert guess(outcomes, 6.0, is_favourite=is_favourite) == expected
+
+
+async def test_what_to_rate_next_is_unlike_what_was_rated(household: Household) -> None:
+    liked, disliked = make_library(household, copies=2)
+    async with household.open() as services:
+        await run_steps(services, "sync")
+        assert await services.rate_next.suggest(1, "text", count=3, left_out=(), seed=1) == []
+        await run_steps(services, "describe", "embed")
+        for path in liked[:8]:
+            await rate_path(services, path, 9)
+        asked = await services.rate_next.suggest(1, "text", count=4, left_out=(), seed=1)
+        others = {await item_at(services, path) for path in disliked}
+        assert asked[0].item_id in others
+        assert len({question.item_id for question in asked}) == 4
+        assert "unlike what you rated so far" in asked[0].why
+        skipped = [asked[0].item_id]
+        again = await services.rate_next.suggest(1, "text", count=1, left_out=skipped, seed=1)
+        assert again[0].item_id != asked[0].item_id
+        async with open_client(services) as client:
+            page = await (await client.get("/rate/text")).text()
+            assert "Asked because it is unlike what you rated" in page
+            answer = await (await client.get("/api/rate-next?kind=text&limit=5")).json()
+            assert len(answer["items"]) == 5
+            assert all(row["why"] and row["rating"] is None for row in answer["items"])
+
+
+async def test_after_fifty_ratings_doubt_counts_too(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_next, "FIRST", 10)
+    liked, disliked = make_library(household, copies=2)
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe", "embed")
+        for path in (*liked[:8], *disliked[:8]):
+            await rate_path(services, path, 9 if path in liked else 2)
+        await run_steps(services, "train", "score")
+        (question,) = await services.rate_next.suggest(1, "text", count=1, left_out=(), seed=1)
+        assert "the prediction is unsure (± " in question.why
+
+
+async def test_the_taste_page_shows_figures_and_brings_models_back(household: Household) -> None:
+    liked, disliked = make_library(household, copies=2)
+    async with household.open() as services, open_client(services) as client:
+        await run_steps(services, "sync", "describe", "embed")
+        assert "rate 10 more" in await (await client.get("/taste")).text()
+        for path in (*liked[:8], *disliked[:8]):
+            await rate_path(services, path, 9 if path in liked else 2)
+        await run_steps(services, "train", "score")
+        page = await (await client.get("/taste")).text()
+        assert "They beat" in page
+        assert "8 times 9" in page
+        await rate_path(services, liked[8], 8)
+        await run_steps(services, "train")
+        async with services.database.read() as session:
+            models = await predictions.find_models(session, 1)
+        (unused,) = [model for model in models if not model.in_use]
+        page = await (await client.post(f"/taste/{unused.id}/use")).text()
+        assert page.count("in use") == 2  # one row, and the note below
+        async with services.database.read() as session:
+            used = await predictions.model_in_use(session, 1)
+        assert used is not None
+        assert used.id == unused.id
+        assert (await client.post("/taste/999/use")).status == 404

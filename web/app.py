@@ -24,6 +24,7 @@ from web import (
     playlists,
     rate,
     sign_in,
+    taste,
     thumbnails,
     viewer,
     wiki,
@@ -62,7 +63,7 @@ def create_app(services: Services, runner: Runner, *, password: str | None) -> w
     aiohttp_jinja2.setup(
         app, loader=jinja2.PackageLoader("web"), undefined=jinja2.StrictUndefined, autoescape=True
     )
-    for module in (sign_in, viewer, browse, item, rate, playlists, jobs, wiki):
+    for module in (sign_in, viewer, browse, item, rate, playlists, taste, jobs, wiki):
         app.add_routes(module.routes)
     for module in (
         api_items, api_jobs, api_playlists, api_taste, events, media, thumbnails, health,

@@ -4,24 +4,32 @@ What was rated and skipped since the page was opened is the trail in the URL, so
 without a session, and in each window by itself.
 """
 
+import asyncio
+import logging
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from aiohttp import web
 
 from connectors.base import KINDS, Kind
+from daemon.store.answers import item_rows
 from daemon.store.browse import count_kinds
 from daemon.store.detail import find_detail
 from daemon.store.models import Rating, parse_public_id, public_id
 from daemon.store.rate_queue import count_unrated, find_next
+from daemon.workers.worker import WorkerDied, WorkerFailed
 from web.item import find_state, keep_rating, viewing
 from web.keys import SERVICES
-from web.lookup import read_form
+from web.lookup import choice, find_request_profile, number, read_form
 from web.viewer import Viewer, find_viewer, show
 
 routes = web.RouteTableDef()
+log = logging.getLogger(__name__)
+
+PATIENCE = 3.0
+"""Seconds that the page waits for the vectors before it does without."""
 
 LONGEST_TRAIL = 60
 EXPLORE_EVERY = 3
@@ -88,18 +96,16 @@ async def show_next(request: web.Request) -> web.Response:
     """Show the item of the URL, or else the next one."""
     viewer, kind = await find_viewer(request), _kind(request)
     trail = read_trail(request.query.get("trail", ""))
+    item_id = parse_public_id(request.query.get("item", ""))
+    why = ""
+    if item_id is None:
+        item_id, why = await _choose_next(request, viewer, kind, trail)
     async with request.app[SERVICES].database.read() as session:
-        item_id = parse_public_id(request.query.get("item", ""))
-        if item_id is None:
-            item_id = await find_next(
-                session, viewer.profile.id, kind,
-                left_out=[visit.item_id for visit in trail],
-                seed=date.today().toordinal() * 8191 + viewer.profile.id,
-                uncertain=len(trail) % EXPLORE_EVERY != EXPLORE_EVERY - 1,
-            )  # fmt: skip
         detail = await find_detail(session, viewer.profile.id, item_id) if item_id else None
         left = await count_unrated(session, viewer.profile.id, kind)
-    context: dict[str, Any] = {"kind": kind, "left": left, "trail": write_trail(trail)}
+    context: dict[str, Any] = {
+        "kind": kind, "left": left, "trail": write_trail(trail), "why": why
+    }  # fmt: skip
     if detail is None:
         response = show(request, viewer, "rate.html", "_rate.html", card=None, **context)
     else:
@@ -111,6 +117,52 @@ async def show_next(request: web.Request) -> web.Response:
         )  # fmt: skip
     response.headers["HX-Push-Url"] = request.path_qs
     return response
+
+
+async def _choose_next(
+    request: web.Request, viewer: Viewer, kind: Kind, trail: Trail
+) -> tuple[int | None, str]:
+    """Return what to rate next, and why; what is drawn by chance, now and then, has no reason."""
+    services = request.app[SERVICES]
+    seen = [visit.item_id for visit in trail]
+    seed = date.today().toordinal() * 8191 + viewer.profile.id
+    explores = len(trail) % EXPLORE_EVERY == EXPLORE_EVERY - 1
+    if not explores:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                asked = await services.rate_next.suggest(
+                    viewer.profile.id, kind, count=1, left_out=seen, seed=seed
+                )
+            if asked:
+                return asked[0].item_id, asked[0].why
+        except (WorkerFailed, WorkerDied, TimeoutError) as error:
+            log.warning("What to rate next is chosen without the vectors: %s", error)
+    async with services.database.read() as session:
+        found = await find_next(
+            session, viewer.profile.id, kind, left_out=seen, seed=seed, uncertain=not explores
+        )
+    return found, ""
+
+
+@routes.get("/api/rate-next")
+async def suggest(request: web.Request) -> web.Response:
+    """Answer what would teach most if it were rated."""
+    services = request.app[SERVICES]
+    kind = cast(Kind, choice(request, "kind", KINDS, "music"))
+    limit = number(request, "limit", 20, least=1, most=100)
+    async with services.database.read() as session:
+        profile = await find_request_profile(request, session)
+    try:
+        asked = await services.rate_next.suggest(
+            profile.id, kind, count=limit, left_out=(), seed=date.today().toordinal()
+        )
+    except (WorkerFailed, WorkerDied) as error:
+        raise web.HTTPServiceUnavailable(text=f"It cannot be answered now: {error}") from error
+    async with services.database.read() as session:
+        rows = await item_rows(session, profile.id, [question.item_id for question in asked])
+    return web.json_response(
+        {"items": [rows[question.item_id] | {"why": question.why} for question in asked]}
+    )
 
 
 @routes.post("/rate/{kind}")

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from datetime import date
 
 from sqlalchemy import select
 
@@ -41,6 +42,10 @@ def add_verbs(verbs: Verbs) -> None:
     parser = add_verb(verbs, "rank", rank, "all items, best predicted first", answers=True)
     parser.add_argument("--unrated", action="store_true", help="only what is not rated")
     _add_selection(parser, limit=None)
+    parser = add_verb(verbs, "next", rate_next, "what to rate next", answers=True)
+    parser.add_argument("--kind", choices=KINDS, default="music")
+    parser.add_argument("--limit", type=_limit, default=20, metavar="N")
+    add_profile(parser)
     parser = add_verb(
         verbs, "evaluate", evaluate, "how good the taste model is on held-out ratings", answers=True
     )
@@ -114,6 +119,25 @@ async def _why(services: Services, profile: Profile, ids: Sequence[int]) -> dict
         raise CommandFailed(f"The predictions cannot be explained: {error}") from error
     async with services.database.read() as session:
         return dict(zip(ids, await tell_reasons(session, ids, reasons), strict=True))
+
+
+async def rate_next(services: Services, arguments: argparse.Namespace) -> int:
+    """Answer the items whose ratings would teach most."""
+    profile = await _profile(services, arguments)
+    try:
+        await services.predictions.refresh(profile.id)
+        asked = await services.rate_next.suggest(
+            profile.id, arguments.kind, count=arguments.limit, left_out=(),
+            seed=date.today().toordinal(),
+        )  # fmt: skip
+    except (WorkerFailed, WorkerDied) as error:
+        raise CommandFailed(f"The vectors cannot be asked: {error}") from error
+    async with services.database.read() as session:
+        rows = await item_rows(session, profile.id, [question.item_id for question in asked])
+    found = [rows[question.item_id] | {"why": question.why} for question in asked]
+    answer(found, as_json=arguments.json, columns=("id", "title", "predicted", "uncertainty",
+                                                   "why", "path"))  # fmt: skip
+    return DONE
 
 
 async def evaluate(services: Services, arguments: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
 """What to rate next: by chance, and among those what the taste model knows least about."""
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,18 +29,8 @@ async def find_next(
     The same `seed` always gives the same order. `uncertain`: of the next ones in that order, the
     one with the widest prediction, if there are predictions.
     """
-    chance = random.Random(seed)  # an odd factor and any offset only change the order
-    factor, offset = 2 * chance.randrange(LOW_BITS // 2) + 1, chance.randrange(LOW_BITS)
-    shuffled = (Item.id.op("&")(LOW_BITS) * factor + offset).op("&")(LOW_BITS)
-    given = select(Rating.item_id).where(Rating.profile_id == profile_id, Rating.item_id == Item.id)
-    drawn = (
-        select(Item.id, shuffled.label("place"))
-        .where(Item.kind == kind, Item.gone_at.is_(None), ~given.exists())
-        .where(Item.id.not_in(left_out))
-        .order_by(shuffled, Item.id)
-        .limit(SAMPLE if uncertain else 1)
-        .subquery()
-    )
+    limit = SAMPLE if uncertain else 1
+    drawn = _drawn(profile_id, kind, left_out, seed).limit(limit).subquery()
     known = and_(Prediction.item_id == drawn.c.id, Prediction.profile_id == profile_id)
     found: int | None = await session.scalar(
         select(drawn.c.id)
@@ -48,6 +39,34 @@ async def find_next(
         .limit(1)
     )
     return found
+
+
+async def draw_unrated(
+    session: AsyncSession, profile_id: int, kind: Kind, *, left_out: Collection[int], seed: int
+) -> Sequence[Any]:
+    """Return some unrated items, (id, uncertainty or None), drawn by chance."""
+    drawn = _drawn(profile_id, kind, left_out, seed).limit(SAMPLE).subquery()
+    known = and_(Prediction.item_id == drawn.c.id, Prediction.profile_id == profile_id)
+    rows = await session.execute(
+        select(drawn.c.id, Prediction.uncertainty)
+        .outerjoin(Prediction, known)
+        .order_by(drawn.c.place)
+    )
+    return rows.all()
+
+
+def _drawn(profile_id: int, kind: Kind, left_out: Collection[int], seed: int) -> Any:
+    """Return unrated items in an order of chance that the seed gives."""
+    chance = random.Random(seed)  # an odd factor and any offset only change the order
+    factor, offset = 2 * chance.randrange(LOW_BITS // 2) + 1, chance.randrange(LOW_BITS)
+    shuffled = (Item.id.op("&")(LOW_BITS) * factor + offset).op("&")(LOW_BITS)
+    given = select(Rating.item_id).where(Rating.profile_id == profile_id, Rating.item_id == Item.id)
+    return (
+        select(Item.id, shuffled.label("place"))
+        .where(Item.kind == kind, Item.gone_at.is_(None), ~given.exists())
+        .where(Item.id.not_in(left_out))
+        .order_by(shuffled, Item.id)
+    )
 
 
 async def count_unrated(session: AsyncSession, profile_id: int, kind: Kind) -> int:
