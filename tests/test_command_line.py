@@ -344,3 +344,26 @@ def test_an_item_of_a_strange_name_is_shown_without_harm(household: Household) -
     assert run_verb(household, "rate", row["path"], "5").returncode == 0
     assert type_verb(household, "rate", row["id"], "6")[0] == 0
     assert typed_rows(household, "rank")[0]["rating"] == 6
+
+
+def test_playlists_are_listed_switched_on_imported_and_switched_off(household: Household) -> None:
+    status, _ = type_verb(household, "playlist", "on", "Rediscover")
+    assert status == 0
+    nsp = household.home / "Old songs.nsp"
+    nsp.write_text('{"all": [{"lt": {"year": 1980}}, {"is": {"loved": true}}], "sort": "year"}')
+    status, told = type_verb(household, "playlist", "import", str(nsp))
+    assert (status, "Old songs is on: year < 1980 and favourite, by year asc." in told) == (0, True)
+    rows = {row["name"]: row for row in typed_rows(household, "playlist", "list")}
+    assert (rows["Rediscover"]["state"], rows["Radio"]["state"]) == ("on", "ready")
+    assert rows["Old songs"]["where"] == "year < 1980 and favourite"
+    assert type_verb(household, "playlist", "off", "Rediscover")[0] == 0
+    rows = {row["name"]: row for row in typed_rows(household, "playlist", "list")}
+    assert rows["Rediscover"]["state"] == "ready"
+    for words, status, told in (
+        (["off", "Nothing"], 1, "no playlist Nothing that could be switched off"),
+        (["on", "Nothing"], 1, "no ready-made playlist Nothing; there are: Probably a nine"),
+        (["import", "none.nsp"], 1, "none.nsp cannot be read"),
+        (["preview"], 2, "playlist preview NAME"),
+    ):
+        found = type_verb(household, "playlist", *words)
+        assert (found[0], told in found[1]) == (status, True), found

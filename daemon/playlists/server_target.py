@@ -274,7 +274,7 @@ class ServerTarget:
             remote_id="", created="", content_hash=_hash(wanted.ids),
         )  # fmt: skip
         await self._save(row)
-        description = f"{self._playlist.about or 'Made by Anagnorisis.'} {self._mark}"
+        description = f"{self._playlist.about or _rule_in_words(self._playlist)} {self._mark}"
         try:
             remote_id = await self._server.create_playlist(
                 self._account, name, self._playlist.kind, wanted.ids,
@@ -382,3 +382,9 @@ def _note(missing: Sequence[str]) -> str:
 
 def _hash(ids: Sequence[str]) -> str:
     return hashlib.blake2b("\n".join(ids).encode(), digest_size=16).hexdigest()
+
+
+def _rule_in_words(playlist: PlaylistSettings) -> str:
+    """Return why things are on the list, for people who see it on the server."""
+    where = f" where {playlist.where}" if playlist.where else ""
+    return f"Made by Anagnorisis: {playlist.kind}{where}, by {playlist.order}."[:400]
