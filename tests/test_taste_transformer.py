@@ -146,6 +146,7 @@ async def test_the_night_trains_it_weighs_it_and_uses_it(
     household: Household, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluator, "LEAST_RATINGS", 20)
+    monkeypatch.setattr(evaluator, "FOLDS", 2)
     liked, disliked = make_library(household, copies=3)
     async with household.open() as services:
         await run_steps(services, "sync", "describe", "embed")
