@@ -7,11 +7,11 @@ from typing import Any
 
 from connectors.server import Account
 from connectors.server_settings import JellyfinSettings
+from daemon.playlist_settings import PlaylistSettings
 from daemon.playlists.receipt import Receipt
 from daemon.playlists.reconciler import reconcile
 from daemon.servers import make_server
 from daemon.services import Services
-from daemon.settings import PlaylistSettings
 from tests.household import Household
 from tests.stand_ins.jellyfin import FakeJellyfin
 

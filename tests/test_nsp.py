@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.playlist_settings import PlaylistSettings
 from daemon.rules import parse_rule
 from daemon.rules.nsp import NspError, import_nsp
-from daemon.settings import PlaylistSettings
 
 
 def imported(**given: Any) -> dict[str, Any]:

@@ -13,11 +13,11 @@ import pytest
 from sqlalchemy import select, update
 
 from connectors.base import Kind
+from daemon.playlist_settings import PlaylistSettings, VarietySettings
 from daemon.playlists.problems import Abstained
 from daemon.playlists.selection import Entry, choose
 from daemon.playlists.variety import Pick, let_fresh_in, not_too_many, without_doubles
 from daemon.services import Services
-from daemon.settings import PlaylistSettings, VarietySettings
 from daemon.store.models import Item, Play, PlaylistWrite, PredictionState, Rating
 from daemon.store.plays import record_play
 from daemon.store.ratings import rate

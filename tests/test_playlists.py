@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from daemon.playlist_settings import PlaylistSettings
 from daemon.playlists.m3u8 import file_name, paths_in, render
 from daemon.playlists.radio import RECENCY_FLOOR, Heard, draw, weigh
 from daemon.playlists.receipt import Receipt
 from daemon.playlists.reconciler import preview, reconcile
 from daemon.playlists.selection import Entry
 from daemon.services import Services
-from daemon.settings import PlaylistSettings
 from daemon.steps.step import StepIncomplete
 from daemon.store.models import PlaylistWrite
 from daemon.store.plays import record_play

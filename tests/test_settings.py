@@ -12,7 +12,8 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from daemon.options import SettingsError
-from daemon.settings import Settings, load_settings, log_level, parse_limit, parse_window
+from daemon.playlist_settings import parse_limit
+from daemon.settings import Settings, load_settings, log_level, parse_window
 
 WIKI = Path(__file__).resolve().parents[1] / "wiki" / "settings.md"
 NOWHERE = {"ANAGNORISIS_MEDIA": "/nonexistent"}

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from daemon.playlist_settings import PlaylistSettings
 from daemon.playlists.receipt import Receipt
 from daemon.playlists.reconciler import (
     UnknownEdition,
@@ -23,7 +24,6 @@ from daemon.playlists.shelf import (
     ready_playlists,
     understand,
 )
-from daemon.settings import PlaylistSettings
 from daemon.store.editions import find_editions
 from daemon.store.models import PlaylistWrite, public_id
 from web.api_items import read_object

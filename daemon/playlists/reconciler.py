@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from connectors.base import ConnectorError
+from daemon.playlist_settings import PlaylistSettings
 from daemon.playlists.file_target import bring_to_file
 from daemon.playlists.m3u8 import file_name
 from daemon.playlists.problems import Abstained
@@ -19,7 +20,7 @@ from daemon.playlists.receipt import Receipt
 from daemon.playlists.selection import Entry, choose, find_entries
 from daemon.playlists.server_target import ServerTarget, target_name
 from daemon.services import Services
-from daemon.settings import PlaylistSettings, Settings
+from daemon.settings import Settings
 from daemon.store.models import PlaylistWrite
 from daemon.store.profiles import UnknownProfile, find_profile
 

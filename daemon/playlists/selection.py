@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from daemon.playlist_settings import PlaylistSettings, parse_limit
 from daemon.playlists.candidates import find_candidates, first_places
 from daemon.playlists.orders import Wish, put_in_order
 from daemon.playlists.problems import Abstained
@@ -17,7 +18,6 @@ from daemon.playlists.terms import joined_spaces, resolve
 from daemon.playlists.variety import Pick, let_fresh_in, not_too_many, without_doubles
 from daemon.rules.tree import Plain
 from daemon.services import Services
-from daemon.settings import PlaylistSettings, parse_limit
 from daemon.store.models import Item, Location, PlaylistWrite, PredictionState, Source
 from daemon.store.places import absolute
 from daemon.store.profiles import find_profile

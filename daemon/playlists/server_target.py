@@ -19,10 +19,10 @@ from sqlalchemy.dialects.sqlite import insert
 from connectors.base import ConnectorError, ConnectorUnavailable, NotFound
 from connectors.edits import plan_edits
 from connectors.server import Account, Capability, Server, ServerPlaylist
+from daemon.playlist_settings import PlaylistSettings
 from daemon.playlists.receipt import Receipt, name_of
 from daemon.playlists.selection import Entry
 from daemon.services import Services
-from daemon.settings import PlaylistSettings
 from daemon.store.models import Location, Source
 from daemon.store.server_models import PlaylistTarget
 

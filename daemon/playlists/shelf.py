@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from daemon.playlist_settings import PlaylistSettings
 from daemon.services import Services
-from daemon.settings import PlaylistSettings
 from daemon.store.smart_playlists import (
     find_smart_playlists,
     remove_smart_playlist,

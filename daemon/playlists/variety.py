@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from daemon.settings import VarietySettings
+from daemon.playlist_settings import VarietySettings
 
 SAME_SECONDS = 3
 """Two recordings of one title by one artist, as long as one another to within this, are one."""

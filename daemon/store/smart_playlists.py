@@ -12,7 +12,7 @@ from daemon.store.models import Base, now
 
 
 class SmartPlaylist(Base):
-    """A playlist as `daemon.settings.PlaylistSettings` takes it, by its name."""
+    """A playlist as `daemon.playlist_settings.PlaylistSettings` takes it, by its name."""
 
     __tablename__ = "smart_playlist"
 

@@ -1,0 +1,132 @@
+"""The settings of smart playlists: what is on them, in which order, and where they are written."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from connectors.base import Kind
+from daemon.options import Section
+from daemon.rules import format_order, format_rule, parse_order, parse_rule
+from daemon.rules.tree import Order, Rule, walk
+
+
+def _limit(value: object) -> str:
+    parse_limit(str(value))
+    return str(value)
+
+
+def parse_limit(text: str) -> tuple[float, Literal["items", "seconds", "bytes"]]:
+    """Turn `60 tracks`, `3 h` or `2 GB` into an amount and what it counts."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
+    if not match or not float(match[1]):
+        raise ValueError("should be an amount such as 60 tracks, 3 h or 2 GB")
+    amount, unit = float(match[1]), match[2].lower()
+    if unit in ("", "items", "tracks", "pictures", "videos", "texts"):
+        return amount, "items"
+    if unit in ("h", "min"):
+        return amount * (3600 if unit == "h" else 60), "seconds"
+    if unit in ("gb", "mb"):
+        return amount * (1e9 if unit == "gb" else 1e6), "bytes"
+    raise ValueError(f"should be in tracks, items, h, min, GB or MB, not {match[2]}")
+
+
+def _rule(text: str) -> str:
+    return format_rule(parse_rule(text))
+
+
+def _order(text: str) -> str:
+    return format_order(parse_order(text))
+
+
+def _share(value: object) -> object:
+    """Turn 30% into 0.3."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return float(value.strip()[:-1]) / 100
+    return value
+
+
+class VarietySettings(Section):
+    """What keeps a list from being more of the same; 0 means no matter."""
+
+    per_artist: int = Field(default=0, ge=0)
+    """How many by one artist at most."""
+
+    per_album: int = Field(default=0, ge=0)
+    """How many of one album, or of one series, at most."""
+
+    per_genre: int = Field(default=0, ge=0)
+    """How many of one genre at most, by the first that an item has."""
+
+    distance: float = Field(default=0.0, ge=0, le=1)
+    """How far neighbours lie apart at least: 0.1 a little, 0.5 a lot."""
+
+    fresh: Annotated[float, BeforeValidator(_share)] = Field(default=0.0, ge=0, le=1)
+    """How much of it was on none of the last three editions, such as 30%."""
+
+    unsure: float = Field(default=0.0, ge=0, le=2)
+    """How far surprises are let in: each prediction counts as higher by this many of its standard
+    deviations."""
+
+
+class PlaylistSettings(Section):
+    """One smart playlist."""
+
+    name: str = Field(min_length=1, max_length=120)
+    """What it is called; also the name of its file."""
+
+    profile: str = ""
+    """Whose taste it follows; without one, the first profile's."""
+
+    kind: Kind = "music"
+    """Which items are on it."""
+
+    where: Annotated[str, AfterValidator(_rule)] = ""
+    """Which of them, as a rule: `predicted >= 7.5 and not genre = "Christmas"`. See the wiki."""
+
+    order: Annotated[str, AfterValidator(_order)] = "predicted"
+    """Best first (predicted), or another: radio, newest, similar to "…", chain from "…", any
+    field. See the wiki."""
+
+    variety: VarietySettings = VarietySettings()
+    """What keeps a list from being more of the same."""
+
+    unrated: bool | None = None
+    """Only what has no rating by the person. Without a word: yes for predicted, no for radio."""
+
+    limit: Annotated[str, BeforeValidator(_limit)] = "60 tracks"
+    """How long: a number of tracks (or items), hours (3 h), or bytes (2 GB)."""
+
+    untrusted: bool = False
+    """Whether to write it even while the predictions do not beat the person's mean."""
+
+    public: bool = False
+    """Whether all users of a server see it, where the server knows such playlists."""
+
+    about: str = Field(default="", max_length=500)
+    """What servers show as its description, where they can."""
+
+    write_to: tuple[str, ...] = ()
+    """Names of servers, and folders for its M3U8 file; without any, `playlists` in the data
+    folder."""
+
+    @property
+    def only_unrated(self) -> bool:
+        """Tell whether rated items are left out."""
+        if self.unrated is not None:
+            return self.unrated
+        return self.order == "predicted" and not self.asks("rating", "rated", "unrated")
+
+    @property
+    def rule(self) -> Rule:
+        """`where`, understood."""
+        return parse_rule(self.where)
+
+    @property
+    def ordering(self) -> Order:
+        """`order`, understood."""
+        return parse_order(self.order)
+
+    def asks(self, *fields: str) -> bool:
+        """Tell whether the rule speaks of any of the fields."""
+        return any(getattr(part, "field", "") in fields for part in walk(self.rule))
