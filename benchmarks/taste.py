@@ -285,6 +285,7 @@ def main() -> int:
     print(f"{len(people)} people, {len(things.text)} things")
     sizes = [int(size) for size in arguments.sizes.split(",")]
     is_kept = True
+    whole: dict[str, list[float]] = defaultdict(list)
     for size, scores, told in Comparison(things, people).measure(sizes):
         print(f"\n{size} ratings of {len(scores['model'].rmse)} people; the model: {told}")
         print(f"{'':12}{'MAE':>8}{'RMSE':>8}{'Spearman':>10}{'top':>8}")
@@ -292,10 +293,19 @@ def main() -> int:
             cells = (each.mae, each.rmse, each.spearman, each.top)
             mae, rmse, order, top = (float(np.mean(cell)) for cell in cells)
             print(f"{name:12}{mae:8.2f}{rmse:8.2f}{order:10.2f}{top:8.2f}")
+        for name, each in scores.items():
+            whole[name] += each.rmse
         best, errors = worse_by(scores)
         verdict = "ok" if errors <= 1 else "WORSE"
         is_kept &= errors <= 1
         print(f"RMSE worse than {best} by {errors:+.1f} paired standard errors (<= 1): {verdict}")
+    print("\nover all sizes and people, RMSE of the model beside each way:")
+    ours = np.array(whole.pop("model"))
+    for name, theirs in whole.items():
+        better = np.array(theirs) - ours
+        is_better = bool(better.mean() > 0)
+        is_kept &= is_better
+        print(f"{name:12}{better.mean():+8.3f} better, for {np.mean(better > 0):.0%}")
     return 0 if is_kept else 1
 
 

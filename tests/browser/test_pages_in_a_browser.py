@@ -17,7 +17,7 @@ from tests.media import make_audio, make_document, make_picture, make_video
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 PAGES = ("/", "/browse/music", "/rate", "/rate/music", "/rate/images", "/jobs", "/wiki/settings",
-         "/nowhere")  # fmt: skip
+         "/playlists", "/playlist-editor", "/taste", "/wiki/rules", "/nowhere")  # fmt: skip
 
 
 LONG, SHORT = 5, 0
@@ -76,7 +76,7 @@ def page(browser: Browser, daemon: DaemonProcess) -> Iterator[Page]:
 def _note(message: ConsoleMessage, complaints: list[str]) -> None:
     """Keep what is wrong; that something is not there, or is refused, is not."""
     if message.type in ("error", "warning") and not re.search(
-        r"[Ss]tatus.* (404|503)", message.text
+        r"[Ss]tatus.* (404|422|503)", message.text
     ):
         complaints.append(message.text)
 
@@ -216,6 +216,25 @@ def test_a_picture_is_enlarged_and_put_away(page: Page, daemon: DaemonProcess) -
     expect(page.locator("dialog.large")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("dialog.large")).to_have_count(0)
+
+
+def test_a_rule_is_tried_mended_and_kept(page: Page) -> None:
+    page.goto("/playlists")
+    page.get_by_role("link", name="Make a new one").click()
+    page.get_by_label("Name").fill("Short ones")
+    page.get_by_label("Which of them").fill("duration << 10 s")
+    page.get_by_label("In which order").fill("title desc")
+    page.get_by_role("button", name="Try it").click()
+    expect(page.get_by_role("alert")).to_contain_text("column 11")
+    page.get_by_label("Which of them").fill("duration < 10 s")
+    page.get_by_role("button", name="Try it").click()
+    expect(page.locator("ol li")).to_have_count(5)
+    expect(page.locator("ol li").first).to_contain_text("Track 4")
+    page.get_by_role("button", name="Keep it").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Short ones")
+    page.goto("/playlists")
+    page.get_by_role("button", name="Switch it off").click()
+    expect(page.get_by_text("None is on")).to_be_visible()
 
 
 def test_nothing_is_wider_than_a_phone(page: Page, daemon: DaemonProcess) -> None:
