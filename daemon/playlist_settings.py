@@ -3,6 +3,7 @@
 import re
 from typing import Annotated, Literal
 
+from apscheduler.triggers.cron import CronTrigger
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from connectors.base import Kind
@@ -29,6 +30,28 @@ def parse_limit(text: str) -> tuple[float, Literal["items", "seconds", "bytes"]]
     if unit in ("gb", "mb"):
         return amount * (1e9 if unit == "gb" else 1e6), "bytes"
     raise ValueError(f"should be in tracks, items, h, min, GB or MB, not {match[2]}")
+
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+BY_HAND = "by hand"
+
+
+def _refresh(text: str) -> str:
+    words = " ".join(text.lower().split())
+    if words not in ("", BY_HAND):
+        parse_refresh(words)
+    return words
+
+
+def parse_refresh(text: str) -> CronTrigger:
+    """Turn `daily 06:00` or `weekly sun 18:30` into its times, in local time."""
+    match = re.fullmatch(
+        rf"(?:daily|weekly ({'|'.join(WEEKDAYS)})) ([01]?\d|2[0-3]):([0-5]\d)", text
+    )
+    if not match:
+        raise ValueError("should be daily 06:00, weekly sun 18:30, or by hand")
+    day, hour, minute = match.groups()
+    return CronTrigger(day_of_week=day, hour=int(hour), minute=int(minute))
 
 
 def _rule(text: str) -> str:
@@ -96,6 +119,10 @@ class PlaylistSettings(Section):
 
     limit: Annotated[str, BeforeValidator(_limit)] = "60 tracks"
     """How long: a number of tracks (or items), hours (3 h), or bytes (2 GB)."""
+
+    refresh: Annotated[str, AfterValidator(_refresh)] = ""
+    """When it is written anew: `daily 06:00`, `weekly sun 18:30` or `by hand`. Without a word: with
+    the nightly run and at schedule.refresh_playlists."""
 
     untrusted: bool = False
     """Whether to write it even while the predictions do not beat the person's mean."""

@@ -34,7 +34,7 @@ routes = web.RouteTableDef()
 
 EMPTY: dict[str, Any] = {
     "name": "", "kind": "music", "where": "", "order": "predicted", "limit": "60 tracks",
-    "about": "", "untrusted": False, "write_to": [], "variety": {},
+    "about": "", "refresh": "", "untrusted": False, "write_to": [], "variety": {},
 }  # fmt: skip
 VARIETY = {
     "per_artist": "at most so many by one artist",
@@ -116,7 +116,7 @@ def _values(form: MultiDictProxy[Any]) -> dict[str, Any]:
     """Return the options that a form gives; what is left empty keeps its default."""
     values: dict[str, Any] = {
         name: str(form[name]).strip() for name in ("name", "kind", "where", "order", "limit",
-                                                   "about", "profile") if form.get(name)
+                                                   "about", "refresh", "profile") if form.get(name)
     }  # fmt: skip
     values["untrusted"] = "untrusted" in form
     values["write_to"] = [str(name) for name in form.getall("write_to", [])]

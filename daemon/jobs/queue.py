@@ -43,17 +43,22 @@ async def enqueue(
 
 
 async def enqueue_unless_waiting(
-    database: Database, steps: Sequence[str], *, origin: str
+    database: Database,
+    steps: Sequence[str],
+    *,
+    origin: str,
+    options: Mapping[str, Any] | None = None,
 ) -> str | None:
-    """Queue the steps, unless a queued group of this origin is yet to begin."""
+    """Queue the steps, unless such a group waits or, with options, is running."""
+    states = ("queued",) if not options else ACTIVE
     async with database.read() as session:
         waiting = await session.scalar(
             select(JobRun.id)
-            .where(JobRun.state == "queued", JobRun.origin == origin, JobRun.step == steps[0])
-            .where(JobRun.options == {})
+            .where(JobRun.state.in_(states), JobRun.origin == origin, JobRun.step == steps[0])
+            .where(JobRun.options == dict(options or {}))
             .limit(1)
         )
-    return None if waiting else await enqueue(database, steps, origin=origin)
+    return None if waiting else await enqueue(database, steps, origin=origin, options=options)
 
 
 async def enqueue_files(

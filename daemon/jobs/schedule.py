@@ -12,9 +12,13 @@ from sqlalchemy import func, select
 
 from daemon.jobs.queue import enqueue_unless_waiting
 from daemon.jobs.runner import Runner
+from daemon.playlists.refreshing import find_due
 from daemon.services import Services
 from daemon.steps import STEPS
 from daemon.store.models import JobRun
+
+LOOK_SECONDS = 60
+"""How often playlists with times of their own are looked at."""
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +35,15 @@ async def scheduling(services: Services, runner: Runner) -> AsyncIterator[None]:
         if await enqueue_unless_waiting(services.database, steps, origin=origin):
             runner.wake()
 
+    async def refresh_due() -> None:
+        """Queue the playlists whose own times have come."""
+        if due := await find_due(services, datetime.now().astimezone()):
+            options = {"only": due}
+            if await enqueue_unless_waiting(
+                services.database, ("playlists",), origin="schedule", options=options
+            ):
+                runner.wake()
+
     scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "misfire_grace_time": None})
     nightly = CronTrigger.from_crontab(schedule.nightly)
     scheduler.add_job(queue, nightly, [tuple(STEPS), "schedule"], id="nightly")
@@ -42,6 +55,7 @@ async def scheduling(services: Services, runner: Runner) -> AsyncIterator[None]:
         queue, IntervalTrigger(seconds=int(schedule.sync.total_seconds())),
         [TAKE_IN, "clock"], id="sync",
     )  # fmt: skip
+    scheduler.add_job(refresh_due, IntervalTrigger(seconds=LOOK_SECONDS), id="refresh")
     scheduler.start()
     try:
         await queue(TAKE_IN, "start")

@@ -2,20 +2,23 @@
 
 from datetime import datetime
 
+from daemon.playlist_settings import BY_HAND, PlaylistSettings
 from daemon.playlists.receipt import Receipt
 from daemon.playlists.reconciler import reconcile
+from daemon.playlists.refreshing import note_refreshed
 from daemon.playlists.shelf import find_playlists
 from daemon.steps.step import Step, StepIncomplete, StepRun
 
 
 async def playlists(run: StepRun) -> str:
     """Bring every playlist to its targets."""
-    wanted = await find_playlists(run.services)
+    wanted = [p for p in await find_playlists(run.services) if _is_due(p, run)]
     receipts: list[Receipt] = []
     await run.report(done=0, total=len(wanted))
     for number, playlist in enumerate(wanted):
         day = datetime.now().astimezone().date()
         receipts += await reconcile(run.services, playlist, day)
+        await note_refreshed(run.services, playlist)
         await run.report(done=number + 1, message=playlist.name)
     if not receipts:
         return "there are no playlists"
@@ -24,6 +27,13 @@ async def playlists(run: StepRun) -> str:
     if problem:
         raise StepIncomplete(summary, problem)
     return summary
+
+
+def _is_due(playlist: PlaylistSettings, run: StepRun) -> bool:
+    """Tell whether the run is meant for the playlist; some have times of their own."""
+    if only := run.options.get("only"):
+        return playlist.name in only
+    return not playlist.refresh or (run.origin == "person" and playlist.refresh != BY_HAND)
 
 
 def _line(receipt: Receipt) -> str:
