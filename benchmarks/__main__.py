@@ -6,7 +6,17 @@ all limits were kept.
 
 import sys
 
-from benchmarks import browse, event_loop, models, search, servers, start, sync, taste_refit
+from benchmarks import (
+    browse,
+    event_loop,
+    models,
+    playlists,
+    search,
+    servers,
+    start,
+    sync,
+    taste_refit,
+)
 from benchmarks.figures import machine, print_figure, print_head
 
 BENCHMARKS = {
@@ -17,6 +27,7 @@ BENCHMARKS = {
     "start": start.measure,
     "loop": event_loop.measure,
     "servers": servers.measure,
+    "playlists": playlists.measure,
     "models": models.measure,
 }
 

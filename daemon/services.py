@@ -59,7 +59,8 @@ async def open_services(settings: Settings, *, owns_cache: bool = True) -> Async
         async with open_database(settings.database_path) as database:
             events = Events()
             index = VectorIndex(database, workers.vectors)
-            predictions = Predictions(database, index, events)
+            learning = VectorIndex(database, workers.learning)
+            predictions = Predictions(database, index, events, learning)
             try:
                 yield Services(
                     settings=settings,
@@ -69,7 +70,7 @@ async def open_services(settings: Settings, *, owns_cache: bool = True) -> Async
                     index=index,
                     predictions=predictions,
                     evaluator=Evaluator(
-                        database, index, workers.evaluator, settings.data_dir / "taste"
+                        database, learning, workers.evaluator, settings.data_dir / "taste"
                     ),
                     search=Search(database, index, workers.queries),
                     rate_next=RateNext(database, index),

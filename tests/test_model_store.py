@@ -16,15 +16,18 @@ import pytest
 from daemon.commands import models as verb
 from ml import model_store
 from ml.model_cards import BY_NAME, CARDS, ModelCard
-from ml.model_store import (
-    MANIFEST,
+from ml.model_hub import (
+    CHUNK,
     HubUnreachable,
     ModelMissing,
     ModelRefused,
-    ModelStore,
     NoSpace,
     Progress,
     StoreError,
+)
+from ml.model_store import (
+    MANIFEST,
+    ModelStore,
 )
 from tests import tiny_models
 from tests.household import Household
@@ -86,7 +89,7 @@ def test_a_download_that_was_cut_off_goes_on(hub: FakeHub, store: ModelStore) ->
     store.fetch(CARD)
     asked = dict(hub.requests)
     assert asked["model.safetensors"].startswith("bytes=")
-    assert int(asked["model.safetensors"][6:-1]) >= 100_000 - model_store.CHUNK
+    assert int(asked["model.safetensors"][6:-1]) >= 100_000 - CHUNK
     assert "config.json" not in asked
     assert store.verify(CARD) == []
 

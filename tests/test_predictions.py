@@ -166,13 +166,14 @@ async def test_earlier_models_stay_and_a_worse_one_is_not_used(
             await rate_path(services, path, 9 if path in liked else 2)
         await run_steps(services, "train", "score")
         await rate_path(services, liked[8], 8)
-        call = services.index.call
+        learning = services.predictions._learning
+        call = learning.call
 
         async def train_badly(operation: str, *arguments: Any) -> Any:
             answer = await call(operation, *arguments)
             return answer | {"worse": True} if operation == "train" else answer
 
-        monkeypatch.setattr(services.index, "call", train_badly)
+        monkeypatch.setattr(learning, "call", train_badly)
         (line,) = await run_steps(services, "train")
         assert "does worse on held-out ratings; the old one stays in use" in line
         assert await run_steps(services, "train") == ["me: no new ratings"]

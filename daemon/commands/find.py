@@ -159,7 +159,12 @@ async def evaluate(services: Services, arguments: argparse.Namespace) -> int:
     unknown = dict.fromkeys(("folds", "model", *MEASURES, "mean_baseline"))
     figures = {**model.figures, "model": "head"} if model and model.figures else unknown
     trusted = bool(model and model.trusted)
-    rows = [{"profile": profile.name, "ratings": given, **figures, "trusted": trusted}]
+    beside = (model.settings.get("evaluator") if model else None) or {}
+    transformer = {k: beside[k] for k in ("weight", "figures") if k in beside} or None
+    rows = [
+        {"profile": profile.name, "ratings": given, **figures, "trusted": trusted,
+         "transformer": transformer}
+    ]  # fmt: skip
     if arguments.json:
         answer(rows, as_json=True, columns=())
     elif rows[0]["model"]:
@@ -171,6 +176,8 @@ async def evaluate(services: Services, arguments: argparse.Namespace) -> int:
         if newest:
             table.append({"of": "newest last", **{m: newest.get(m) for m in MEASURES}})
         answer(table, as_json=False, columns=("of", *MEASURES))
+        if transformer:
+            tell(f"The transformer takes part by {transformer['weight']:.0%}.")
         for each in trained[:MOST_MODELS]:
             rmse = each.figures.get("rmse")
             told = f"rmse {rmse:.2f}" if rmse is not None else "no figures"

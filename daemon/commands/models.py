@@ -17,7 +17,8 @@ from daemon.commands.command import (
 )
 from daemon.settings import Settings
 from ml.model_cards import BY_NAME, CARDS, SETS, ModelCard, find_card
-from ml.model_store import ModelMissing, ModelStore, Progress, StoreError
+from ml.model_hub import ModelMissing, Progress, StoreError
+from ml.model_store import ModelStore
 
 COLUMNS = ("name", "role", "state", "chosen", "gigabytes", "licence", "about")
 SHOW_SECONDS = 0.5

@@ -1,7 +1,8 @@
 """Choose what should be on a smart playlist now."""
 
+import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
 from typing import Any
@@ -21,7 +22,12 @@ from daemon.services import Services
 from daemon.store.models import Item, Location, PlaylistWrite, PredictionState, Source
 from daemon.store.places import absolute
 from daemon.store.profiles import find_profile
+from daemon.vectors.reasons import find_titles
+from daemon.workers.worker import WorkerDied, WorkerFailed
 
+log = logging.getLogger(__name__)
+
+MOST_EXPLAINED = 200
 EDITIONS = 3
 """What was on one of them is not fresh."""
 TYPICAL_SECONDS, TYPICAL_BYTES = 240.0, 8e6
@@ -96,7 +102,35 @@ async def _finish(wish: Wish, playlist: PlaylistSettings, picks: Sequence[Pick])
         kept = let_fresh_in(kept, heard, variety.fresh, count)
     if variety.distance and len(kept) > 2:
         kept = await _keep_apart(services, playlist, kept[: ROOM * count])
-    return _cut((_make_entry(pick.row, pick.why) for pick in kept), playlist.limit)
+    entries = _cut((_make_entry(pick.row, pick.why) for pick in kept), playlist.limit)
+    return await _with_reasons(wish, entries)
+
+
+async def _with_reasons(wish: Wish, entries: list[Entry]) -> list[Entry]:
+    """Add to what is predicted the rated item that speaks for it most."""
+    asked = [entry for entry in entries if "predicted" in entry.why][:MOST_EXPLAINED]
+    if not asked or not wish.trusted:
+        return entries
+    ids = [entry.item_id for entry in asked]
+    try:
+        reasons = await wish.services.predictions.explain(wish.profile_id, ids)
+    except (WorkerDied, WorkerFailed) as error:
+        log.warning("The entries come without the model's reasons: %s", error)
+        return entries
+    best = {
+        item_id: max(each.moved, key=lambda reason: reason.points)
+        for item_id, each in zip(ids, reasons, strict=True)
+        if any(reason.points > 0 for reason in each.moved)
+    }
+    async with wish.services.database.read() as session:
+        titles = await find_titles(session, [reason.item_id for reason in best.values()])
+    told = {
+        item_id: f", as you {'rated' if reason.is_rated else 'play'} {titles[reason.item_id]}"
+        + (f" {reason.value:g}" if reason.is_rated else "")
+        for item_id, reason in best.items()
+        if reason.item_id in titles
+    }
+    return [replace(entry, why=entry.why + told.get(entry.item_id, "")) for entry in entries]
 
 
 async def _keep_apart(

@@ -82,11 +82,17 @@ class Reasons:
 
 
 class Predictions:
-    """Refits and rescores; one refresh of a profile at a time."""
+    """Refits and rescores; one refresh of a profile at a time.
 
-    def __init__(self, database: Database, index: VectorIndex, events: Events) -> None:
+    `learning` is an index of its own, so that no search waits for training.
+    """
+
+    def __init__(
+        self, database: Database, index: VectorIndex, events: Events, learning: VectorIndex
+    ) -> None:
         self._database = database
         self._index = index
+        self._learning = learning
         self._events = events
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._asked: set[int] = set()
@@ -150,9 +156,9 @@ class Predictions:
         news = fingerprint_of(labels, spaces)
         if newest and newest.settings.get("ratings") == news and not force:
             return "no new ratings"
-        await self._index.refresh()
+        await self._learning.refresh()
         incumbent = model.settings["head"] if model and model.figures else None
-        trained = await self._index.call("train", spaces, labels.as_dict(), SEED, incumbent)
+        trained = await self._learning.call("train", spaces, labels.as_dict(), SEED, incumbent)
         is_better = not trained["worse"]
         async with self._database.write() as session:
             if is_better:

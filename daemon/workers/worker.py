@@ -240,9 +240,14 @@ class Workers:
     """All the worker processes of a daemon, or of one command."""
 
     def __init__(
-        self, *, processes: int, vectors: Any, models: Sequence[ChosenModel], scratch: Path,
+        self,
+        *,
+        processes: int,
+        vectors: dict[str, Any],
+        models: Sequence[ChosenModel],
+        scratch: Path,
         device: str = "auto",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.files = WorkerPool(
             "files", processes, "connectors.folder.worker", niceness=BEHIND_PAGES
         )
@@ -262,6 +267,11 @@ class Workers:
         """Embeds what people search for, on the CPU: never waits behind a night's work."""
         self.vectors = Worker("vectors", "ml.vector_worker", vectors, idle_seconds=3600)
         """Search, similarity and the taste model's head, in numpy."""
+        self.learning = Worker(
+            "learning", "ml.vector_worker", vectors | {"writable": False}, idle_seconds=60,
+            niceness=BEHIND_PAGES,
+        )  # fmt: skip
+        """The same, for training: no search waits for it."""
         self.evaluator = Worker(
             "evaluator", "ml.evaluator_worker", {"device": device}, niceness=BEHIND_PAGES
         )
@@ -273,8 +283,8 @@ class Workers:
     @property
     def all(self) -> tuple[Worker, ...]:
         """Every worker."""
-        others = (self.pages, self.queries, self.vectors, self.evaluator)
-        return (*self.files.workers, *self.models.values(), *others)
+        taste = (self.vectors, self.learning, self.evaluator)
+        return (*self.files.workers, *self.models.values(), self.pages, self.queries, *taste)
 
     async def close(self) -> None:
         """End all the processes."""
