@@ -23,7 +23,7 @@ from tests.test_predictions import make_library
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(taste_transformer, "SEEDS", 2)
-    monkeypatch.setattr(taste_transformer, "MOST_EPOCHS", 30)
+    monkeypatch.setattr(taste_transformer, "MOST_EPOCHS", 18)
 
 
 def sequences(
