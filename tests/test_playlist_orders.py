@@ -21,6 +21,7 @@ from daemon.services import Services
 from daemon.store.models import Item, Play, PlaylistWrite, PredictionState, Rating
 from daemon.store.plays import record_play
 from daemon.store.ratings import rate
+from daemon.workers.worker import WorkerDied
 from tests.household import Household, run_steps
 
 DAY = date(2026, 11, 23)
@@ -127,6 +128,27 @@ async def test_what_cannot_be_found_is_told(house: Services) -> None:
         await choose(house, playlist('similar to "Nowhere Man"'), DAY)
     with pytest.raises(Abstained, match="sorts of what is liked"):
         await choose(house, playlist("daily mix 9"), DAY)
+    with pytest.raises(Abstained, match="There is no playlist Nowhere"):
+        await choose(house, playlist("newest", where="playlist Nowhere"), DAY)
+
+
+async def test_a_worker_that_is_away_leaves_the_list_as_it_is(
+    house: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_arguments: Any) -> None:
+        raise WorkerDied("vectors was ended")
+
+    monkeypatch.setattr(house.index, "call", die)
+    with pytest.raises(Abstained, match="cannot be asked now: vectors was ended"):
+        await choose(house, playlist('similar to "Sad"'), DAY)
+    assert await choose(house, playlist("newest"), DAY)  # needs no vectors
+
+
+async def test_what_is_predicted_names_what_speaks_for_it(house: Services) -> None:
+    async with house.database.write() as session:
+        await session.execute(update(PredictionState).values(trusted=True))
+    entries = await choose(house, playlist("predicted"), DAY)
+    assert all(re.search(r"predicted \d.*, as you rated .+ \d", entry.why) for entry in entries)
 
 
 async def test_a_rule_over_predictions_writes_nothing_untrusted(house: Services) -> None:

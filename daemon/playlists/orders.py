@@ -1,6 +1,7 @@
 """Puts candidates into the order that a playlist asks for, and says why each is in its place."""
 
 import asyncio
+import heapq
 import math
 import random
 from collections import Counter
@@ -52,6 +53,11 @@ class Wish:
     unsure: float = 0.0
     """How many standard deviations a prediction counts as higher."""
 
+    @property
+    def room(self) -> int:
+        """How many are put in order at most: variety has enough to choose from among them."""
+        return max(20 * self.count, 2000)
+
 
 def told(row: Any) -> str:
     """Return what is known of the person's liking."""
@@ -74,19 +80,19 @@ async def put_in_order(order: tree.Order, wish: Wish) -> list[Pick]:
 
 
 async def _predicted(_order: tree.Order, wish: Wish) -> list[Pick]:
-    def sort() -> list[Pick]:
-        expected = (row for row in wish.rows if row.predicted is not None)
-        return [Pick(row, told(row)) for row in sorted(
-            expected, key=lambda r: (-r.predicted - wish.unsure * r.uncertainty, r.id)
-        )]  # fmt: skip
-
-    return await asyncio.to_thread(sort)
+    expected = [row for row in wish.rows if row.predicted is not None]
+    best = await _first(
+        wish, expected, lambda row: (-row.predicted - wish.unsure * row.uncertainty, row.id)
+    )
+    return [Pick(row, told(row)) for row in best]
 
 
 async def _unsure(_order: tree.Order, wish: Wish) -> list[Pick]:
     expected = [row for row in wish.rows if row.predicted is not None and row.rating is None]
-    expected.sort(key=lambda row: (-round(row.uncertainty, 3), -row.predicted, row.id))
-    return [Pick(row, f"{told(row)}: a rating would teach much") for row in expected]
+    best = await _first(
+        wish, expected, lambda row: (-round(row.uncertainty, 3), -row.predicted, row.id)
+    )
+    return [Pick(row, f"{told(row)}: a rating would teach much") for row in best]
 
 
 async def _radio(_order: tree.Order, wish: Wish) -> list[Pick]:
@@ -103,26 +109,31 @@ async def _radio(_order: tree.Order, wish: Wish) -> list[Pick]:
             predicted = row.predicted if wish.trusted else None
             rating = next(r for r in (row.rating, predicted, mean) if r is not None)
             facts.append(Heard(rating, *heard.get(row.id, (0, 0, None))))
-        drawn = draw(weigh(facts), len(facts), seed=wish.seed)
+        drawn = draw(weigh(facts), wish.room, seed=wish.seed)
         return [Pick(wish.rows[n], told(wish.rows[n])) for n in drawn]
 
     return await asyncio.to_thread(order)
 
 
 async def _newest(_order: tree.Order, wish: Wish) -> list[Pick]:
-    rows = sorted(wish.rows, key=lambda row: (row.added, row.id), reverse=True)
+    rows = await _first(wish, wish.rows, lambda row: (-row.added.timestamp(), -row.id))
     return [Pick(row, f"added {row.added:%d %B %Y}; {told(row)}") for row in rows]
 
 
 async def _random(_order: tree.Order, wish: Wish) -> list[Pick]:
-    rows = list(wish.rows)
-    random.Random(wish.seed).shuffle(rows)
-    return [Pick(row, told(row)) for row in rows]
+    chance = random.Random(wish.seed)
+    drawn = chance.sample(range(len(wish.rows)), min(wish.room, len(wish.rows)))
+    return [Pick(wish.rows[n], told(wish.rows[n])) for n in drawn]
 
 
 async def _by_field(order: tree.Order, wish: Wish) -> list[Pick]:
     assert isinstance(order, tree.ByField)
-    return [Pick(row, told(row)) for row in wish.rows]  # the query has sorted them
+    return [Pick(row, told(row)) for row in wish.rows[: wish.room]]  # the query has sorted them
+
+
+async def _first(wish: Wish, rows: Rows, key: Callable[[Any], Any]) -> list[Any]:
+    """Return the first rows by a key; sorting a large library would hold the event loop."""
+    return await asyncio.to_thread(heapq.nsmallest, wish.room, rows, key)
 
 
 async def _rediscover(_order: tree.Order, wish: Wish) -> list[Pick]:
@@ -182,7 +193,7 @@ def _number(row: Any) -> str:
 async def _similar(order: tree.Order, wish: Wish) -> list[Pick]:
     assert isinstance(order, tree.SimilarTo)
     item = await item_of(wish.services, order.item)
-    found = await _arrange(wish, "near", [[1.0, item.id, []]], len(wish.rows))
+    found = await _arrange(wish, "near", [[1.0, item.id, []]], wish.room)
     why = f"like {item.title} ({{:.2f}})"
     return [Pick(row, f"{why.format(c)}; {told(row)}") for row, c in found if row.id != item.id]
 
@@ -192,7 +203,7 @@ async def _prompt(order: tree.Order, wish: Wish) -> list[Pick]:
     term = await term_of(wish.services, order.words, wish.kind)
     if term[1]:  # a title that is also a prompt: the words are meant
         term = [1.0, 0, await wish.services.search.points(order.words, wish.kind)]
-    found = await _arrange(wish, "near", [term], len(wish.rows))
+    found = await _arrange(wish, "near", [term], wish.room)
     return [Pick(row, f"about “{order.words}” ({c:.2f}); {told(row)}") for row, c in found]
 
 
@@ -206,7 +217,7 @@ async def _mix(order: tree.Order, wish: Wish) -> list[Pick]:
     words = " ".join(
         f"{'-' if is_away else '+'} {what}" for what, is_away in order.terms
     ).removeprefix("+ ")
-    found = await _arrange(wish, "near", terms, len(wish.rows))
+    found = await _arrange(wish, "near", terms, wish.room)
     return [Pick(row, f"near {words} ({c:.2f}); {told(row)}") for row, c in found
             if row.id not in named]  # fmt: skip
 
@@ -251,7 +262,7 @@ async def _daily_mix(order: tree.Order, wish: Wish) -> list[Pick]:
     if not members:
         raise Abstained(f"There are only {max(sorts) + 1} sorts of what is liked so far.")
     near = await _arrange(
-        wish, "near", [[1.0, item_id, []] for item_id in members[:200]], len(wish.rows)
+        wish, "near", [[1.0, item_id, []] for item_id in members[:200]], wish.room
     )
     name = await _name_of(wish, members, list(liked))
     return await asyncio.to_thread(_mixed, near, set(members), wish, name)

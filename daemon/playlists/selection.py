@@ -1,5 +1,6 @@
 """Choose what should be on a smart playlist now."""
 
+import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from daemon.store.models import Item, Location, PlaylistWrite, PredictionState, 
 from daemon.store.places import absolute
 from daemon.store.profiles import find_profile
 from daemon.vectors.reasons import find_titles
+from daemon.vectors.search import SearchUnavailable
 from daemon.workers.worker import WorkerDied, WorkerFailed
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,13 @@ class Entry:
 
 async def choose(services: Services, playlist: PlaylistSettings, day: date) -> list[Entry]:
     """Return the wanted list; the same day and catalogue give the same. Raises Abstained."""
+    try:
+        return await _choose(services, playlist, day)
+    except (WorkerDied, WorkerFailed, SearchUnavailable) as error:
+        raise Abstained(f"The vectors cannot be asked now: {error}") from error
+
+
+async def _choose(services: Services, playlist: PlaylistSettings, day: date) -> list[Entry]:
     rule, order = playlist.rule, playlist.ordering
     async with services.database.read() as session:
         profile = await find_profile(session, services.settings, playlist.profile or None)
@@ -95,7 +104,9 @@ def _check_predictions(state: PredictionState | None, playlist: PlaylistSettings
 async def _finish(wish: Wish, playlist: PlaylistSettings, picks: Sequence[Pick]) -> list[Entry]:
     """Let variety and the limit have their say."""
     services, variety = wish.services, playlist.variety
-    kept = list(not_too_many(without_doubles(picks), variety))
+    kept = await asyncio.to_thread(
+        lambda: list(islice(not_too_many(without_doubles(picks), variety), ROOM * wish.count + 100))
+    )
     count = _about_how_many(playlist.limit, [pick.row for pick in kept])
     if variety.fresh:
         heard = await _on_last_editions(services, playlist.name, wish.day)

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.base import Kind
 from daemon.playlists.problems import Abstained
+from daemon.playlists.shelf import find_playlist
 from daemon.rules import tree
 from daemon.rules.tree import Rule, walk
 from daemon.services import Services
@@ -116,5 +117,7 @@ async def _on_playlist(services: Services, name: str) -> list[int]:
         editions = await session.scalars(
             select(PlaylistWrite.item_ids).where(PlaylistWrite.id.in_(newest))
         )
-        found = {item_id for edition in editions for item_id in edition}
-    return sorted(found)
+        written = list(editions)
+    if not written and await find_playlist(services, name) is None:
+        raise Abstained(f"There is no playlist {name}.")
+    return sorted({item_id for edition in written for item_id in edition})

@@ -53,6 +53,8 @@ _UPSERT = (
 )
 
 
+HEARD = " heard "
+"""Before what a fingerprint says of plays and hearts: pages do not wait for those."""
 LEAST_POINTS = 0.01
 """Rating points below which nobody wants to be told of a reason."""
 
@@ -236,7 +238,7 @@ class Predictions:
             )
         if state is None:
             return space is None or (given or 0) < MINIMUM_RATINGS
-        return state.fingerprint == fingerprint
+        return state.fingerprint.partition(HEARD)[0] == fingerprint.partition(HEARD)[0]
 
     async def _keep_refreshing(self, profile_id: int) -> None:
         while profile_id in self._asked:
@@ -376,9 +378,9 @@ async def _fingerprint(session: AsyncSession, profile_id: int, space: Space | No
     )
     model = await model_in_use(session, profile_id)
     vectors = await session.scalar(select(func.max(ItemVector.id)))
-    heard = f"{plays} {tuple(hearts.one())}"
+    heard = f"{HEARD}{plays} {tuple(hearts.one())}"
     told = f"{model.id} {_blend(model)}" if model else ""
-    return f"{tuple(events.one())} {heard} {told} {space} {vectors}"
+    return f"{tuple(events.one())} {told} {space} {vectors}{heard}"
 
 
 def fingerprint_of(labels: Labels, spaces: Sequence[str]) -> str:
