@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -30,6 +31,8 @@ from daemon.workers.worker import WorkerDied, WorkerFailed
 log = logging.getLogger(__name__)
 
 MOST_EXPLAINED = 200
+PREDICTED = re.compile(r"predicted [\d.]+ ± [\d.]+$")
+"""The end of a reason that the taste model can say more about."""
 EDITIONS = 3
 """What was on one of them is not fresh."""
 TYPICAL_SECONDS, TYPICAL_BYTES = 240.0, 8e6
@@ -119,7 +122,7 @@ async def _finish(wish: Wish, playlist: PlaylistSettings, picks: Sequence[Pick])
 
 async def _with_reasons(wish: Wish, entries: list[Entry]) -> list[Entry]:
     """Add to what is predicted the rated item that speaks for it most."""
-    asked = [entry for entry in entries if "predicted" in entry.why][:MOST_EXPLAINED]
+    asked = [entry for entry in entries if PREDICTED.search(entry.why)][:MOST_EXPLAINED]
     if not asked or not wish.trusted:
         return entries
     ids = [entry.item_id for entry in asked]
