@@ -1,6 +1,7 @@
 """Predictions follow ratings at once, keep quiet while there is too little, and say what they
 are worth."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ml import evaluation, facts_space
 from tests.household import Household, item_at, rate_path, run_steps
 from tests.media import make_document
 from tests.web_client import open_client
+from web import rate
 
 LIKED = ("violin sonata", "string quartet", "piano trio", "cello suite", "symphony", "oratorio")
 DISLIKED = ("tax form", "insurance letter", "parking fine", "invoice", "bank statement", "receipt")
@@ -311,3 +313,28 @@ async def test_the_taste_page_shows_figures_and_brings_models_back(household: Ho
         assert used is not None
         assert used.id == unused.id
         assert (await client.post("/taste/999/use")).status == 404
+
+
+async def test_the_rate_page_does_not_wait_for_slow_vectors_nor_end_them(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_library(household, copies=1)
+    ended: list[bool] = []
+
+    async def think(*_arguments: Any, **_more: Any) -> list[Any]:
+        try:
+            await asyncio.sleep(0.3)
+        finally:
+            ended.append(asyncio.current_task().cancelling() == 0)  # type: ignore[union-attr]
+        return []
+
+    monkeypatch.setattr(rate_next.RateNext, "suggest", think)
+    monkeypatch.setattr(rate, "PATIENCE", 0.05)
+    async with household.open() as services, open_client(services) as client:
+        await run_steps(services, "sync")
+        page = await client.get("/rate/text")
+        assert page.status == 200
+        assert "Skip" in await page.text()
+        assert ended == []
+        await asyncio.sleep(0.4)
+        assert ended == [True]

@@ -1,5 +1,6 @@
 """The rule language: what it lets in, what it refuses and where, and that it reaches no SQL."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -15,11 +16,13 @@ from daemon.playlists.candidates import candidates_query, find_candidates
 from daemon.playlists.rule_query import Scope
 from daemon.rules import RuleError, format_order, format_rule, parse_order, parse_rule, tree
 from daemon.rules.fields import FIELDS, OPERATORS
+from daemon.rules.parsing import PLAIN
 from daemon.services import Services
 from daemon.store.descriptions import save_parts
 from daemon.store.favourites import set_favourite
 from daemon.store.models import Item, Location, Play, Prediction, Rating, Source
 from tests.household import Household
+from tests.verbs import ROOT
 
 DAY = date(2026, 11, 23)
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -450,3 +453,11 @@ async def test_orders_by_fields_put_the_unknown_last(shelf: Services) -> None:
                 only_unrated=False,
             )  # fmt: skip
             assert [row.id for row in rows] == expected
+
+
+def test_the_wiki_names_every_field_and_order() -> None:
+    wiki = (ROOT / "wiki" / "rules.md").read_text()
+    words = set(re.findall(r"[a-z_]+", wiki))
+    assert set(FIELDS) <= words
+    for name in PLAIN:
+        assert f"`{name}`" in wiki

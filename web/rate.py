@@ -19,6 +19,7 @@ from daemon.store.browse import count_kinds
 from daemon.store.detail import find_detail
 from daemon.store.models import Rating, parse_public_id, public_id
 from daemon.store.rate_queue import count_unrated, find_next
+from daemon.vectors.rate_next import Question
 from daemon.workers.worker import WorkerDied, WorkerFailed
 from web.item import find_state, keep_rating, viewing
 from web.keys import SERVICES
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 3.0
 """Seconds that the page waits for the vectors before it does without."""
+
+_asking: set[asyncio.Task[list[Question]]] = set()
 
 LONGEST_TRAIL = 60
 EXPLORE_EVERY = 3
@@ -128,20 +131,29 @@ async def _choose_next(
     seed = date.today().toordinal() * 8191 + viewer.profile.id
     explores = len(trail) % EXPLORE_EVERY == EXPLORE_EVERY - 1
     if not explores:
+        task = asyncio.create_task(
+            services.rate_next.suggest(viewer.profile.id, kind, count=1, left_out=seen, seed=seed)
+        )
+        _asking.add(task)
+        task.add_done_callback(_forget)
+        # Left to its end when it takes too long: a call that is cancelled ends its process.
+        done, _ = await asyncio.wait([task], timeout=PATIENCE)
         try:
-            async with asyncio.timeout(PATIENCE):
-                asked = await services.rate_next.suggest(
-                    viewer.profile.id, kind, count=1, left_out=seen, seed=seed
-                )
-            if asked:
+            if done and (asked := task.result()):
                 return asked[0].item_id, asked[0].why
-        except (WorkerFailed, WorkerDied, TimeoutError) as error:
+        except (WorkerFailed, WorkerDied) as error:
             log.warning("What to rate next is chosen without the vectors: %s", error)
     async with services.database.read() as session:
         found = await find_next(
             session, viewer.profile.id, kind, left_out=seen, seed=seed, uncertain=not explores
         )
     return found, ""
+
+
+def _forget(task: asyncio.Task[list[Question]]) -> None:
+    _asking.discard(task)
+    if not task.cancelled() and (error := task.exception()):
+        log.debug("What to rate next could not be told: %s", error)
 
 
 @routes.get("/api/rate-next")

@@ -115,13 +115,13 @@ async def keep_playlist(services: Services, playlist: PlaylistSettings) -> None:
         if target not in servers:  # a page may not choose where files are written
             raise PlaylistProblem(f"There is no server {target}; folders are named in the settings")
     values = playlist.model_dump(mode="json", exclude_defaults=True)
-    async with services.database.write() as session:
+    async with services.database.write(durable=True) as session:
         await save_smart_playlist(session, playlist.name, values)
 
 
 async def forget_playlist(services: Services, name: str) -> bool:
     """Switch a playlist of the pages off; what was written stays where it is."""
-    async with services.database.write() as session:
+    async with services.database.write(durable=True) as session:
         return await remove_smart_playlist(session, name)
 
 
