@@ -37,6 +37,12 @@ def make_library(household: Household, copies: int = 4) -> tuple[list[Path], lis
     return groups[0], groups[1]
 
 
+async def rate_both(services: Services, liked: list[Path], disliked: list[Path]) -> None:
+    """Rate texts as somebody with one of the two tastes does."""
+    for path in (*liked, *disliked):
+        await rate_path(services, path, 9 if path in liked else 2)
+
+
 async def values(services: Services) -> dict[int, float]:
     async with services.database.read() as session:
         rows = await session.execute(select(Prediction.item_id, Prediction.value))
@@ -63,8 +69,7 @@ async def test_ratings_become_predictions_and_a_correction_counts_at_once(
         ]  # fmt: skip
         assert await values(services) == {}
 
-        for path in (*liked[4:14], *disliked[5:15]):
-            await rate_path(services, path, 9 if path in liked else 2)
+        await rate_both(services, liked[4:14], disliked[5:15])
         lines = await run_steps(services, "train", "score")
         assert lines == ["me: learnt from 29 ratings: trusted", "me: 48 predictions"]
         assert await run_steps(services, "train", "score") == [
@@ -91,8 +96,7 @@ async def test_stored_predictions_do_not_drift_away_rating_by_rating(household: 
     liked, disliked = make_library(household, copies=2)
     async with household.open() as services:
         await run_steps(services, "sync", "describe", "embed")
-        for path in (*liked[:6], *disliked[:6]):
-            await rate_path(services, path, 9 if path in liked else 2)
+        await rate_both(services, liked[:6], disliked[:6])
         await run_steps(services, "train", "score")
         for number, path in enumerate((*liked[6:], *disliked[6:])):
             await rate_path(services, path, 4 + number % 3)
@@ -111,8 +115,7 @@ async def test_taking_ratings_back_takes_predictions_away(household: Household) 
     liked, disliked = make_library(household, copies=1)
     async with household.open() as services:
         await run_steps(services, "sync", "describe", "embed")
-        for path in (*liked, *disliked):
-            await rate_path(services, path, 9 if path in liked else 2)
+        await rate_both(services, liked, disliked)
         assert await services.predictions.settle(1, timeout=30)
         assert len(await values(services)) == 12
         for path in liked[:3]:
@@ -125,8 +128,7 @@ async def test_a_new_file_is_predicted_when_it_has_been_taken_in(household: Hous
     liked, disliked = make_library(household, copies=2)
     async with household.open() as services:
         await run_steps(services, "sync", "describe", "embed")
-        for path in (*liked, *disliked):
-            await rate_path(services, path, 9 if path in liked else 2)
+        await rate_both(services, liked, disliked)
         await run_steps(services, "train", "score")
         new = household.folder("text") / "wind octet.txt"
         make_document(new, "A wind octet in four movements, for oboes, horns and bassoons.")
@@ -139,8 +141,7 @@ async def test_reasons_name_what_is_alike_and_reach_page_and_api(household: Hous
     liked, disliked = make_library(household, copies=2)
     async with household.open() as services:
         await run_steps(services, "sync", "describe", "embed")
-        for path in (*liked[:9], *disliked[:9]):
-            await rate_path(services, path, 9 if path in liked else 2)
+        await rate_both(services, liked[:9], disliked[:9])
         await run_steps(services, "train", "score")
         item = await item_at(services, liked[10])
         (reasons,) = await services.predictions.explain(1, [item])
@@ -164,8 +165,7 @@ async def test_earlier_models_stay_and_a_worse_one_is_not_used(
     liked, disliked = make_library(household, copies=2)
     async with household.open() as services:
         await run_steps(services, "sync", "describe", "embed")
-        for path in (*liked[:8], *disliked[:8]):
-            await rate_path(services, path, 9 if path in liked else 2)
+        await rate_both(services, liked[:8], disliked[:8])
         await run_steps(services, "train", "score")
         await rate_path(services, liked[8], 8)
         learning = services.predictions._learning
@@ -198,8 +198,7 @@ async def test_plays_and_hearts_are_weak_labels_that_a_rating_overrides(
     liked, disliked = make_library(household, copies=3)
     async with household.open() as services:
         await run_steps(services, "sync", "describe", "embed")
-        for path in (*liked[:6], *disliked[:6]):
-            await rate_path(services, path, 9 if path in liked else 2)
+        await rate_both(services, liked[:6], disliked[:6])
         await run_steps(services, "train", "score")
         before = await values(services)
         for number, path in enumerate(disliked[6:14]):
@@ -283,8 +282,7 @@ async def test_after_fifty_ratings_doubt_counts_too(
     liked, disliked = make_library(household, copies=2)
     async with household.open() as services:
         await run_steps(services, "sync", "describe", "embed")
-        for path in (*liked[:8], *disliked[:8]):
-            await rate_path(services, path, 9 if path in liked else 2)
+        await rate_both(services, liked[:8], disliked[:8])
         await run_steps(services, "train", "score")
         (question,) = await services.rate_next.suggest(1, "text", count=1, left_out=(), seed=1)
         assert "the prediction is unsure (± " in question.why
@@ -295,8 +293,7 @@ async def test_the_taste_page_shows_figures_and_brings_models_back(household: Ho
     async with household.open() as services, open_client(services) as client:
         await run_steps(services, "sync", "describe", "embed")
         assert "rate 10 more" in await (await client.get("/taste")).text()
-        for path in (*liked[:8], *disliked[:8]):
-            await rate_path(services, path, 9 if path in liked else 2)
+        await rate_both(services, liked[:8], disliked[:8])
         await run_steps(services, "train", "score")
         page = await (await client.get("/taste")).text()
         assert "They beat" in page

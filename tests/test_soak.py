@@ -1,5 +1,7 @@
 """A small sample of `make soak`."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from benchmarks.soak import soak
@@ -10,4 +12,8 @@ def test_a_daemon_that_is_killed_a_few_times_loses_and_doubles_nothing(tmp_path:
     assert problems == []
     assert kills >= 1
     assert trial.events
-    assert trial.painted
+    with closing(sqlite3.connect(tmp_path / "data" / "anagnorisis.db")) as catalogue:
+        (seen,) = catalogue.execute(
+            "SELECT count(*) FROM item_vector WHERE space LIKE 'efficientnet%'"
+        ).fetchone()
+    assert seen == trial.painted

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from statistics import pstdev
 from typing import Any
 
 from sqlalchemy import func, select
@@ -273,21 +274,16 @@ def _mixed(
 ) -> list[Pick]:
     """Order by nearness and liking together, with some of chance, anew each day."""
     chance = random.Random(wish.seed)
-    spread = _deviation([cosine for _, cosine in near])
+    spread = pstdev(cosine for _, cosine in near) if near else 0.0
     scored = []
     for row, cosine in near:
         expected = row.predicted if wish.trusted and row.predicted is not None else 5.0
         liking = row.rating if row.rating is not None else expected
-        score = cosine / spread + liking / 2 + chance.gauss(0, 0.5)
+        score = cosine / (spread or 1.0) + liking / 2 + chance.gauss(0, 0.5)
         if liking >= 4:
             why = "one of those" if row.id in members else f"near them ({cosine:.2f})"
             scored.append((-score, row.id, Pick(row, f"{name}: {why}; {told(row)}")))
     return [pick for _, _, pick in sorted(scored, key=lambda each: each[:2])]
-
-
-def _deviation(values: Sequence[float]) -> float:
-    mean = sum(values) / max(len(values), 1)
-    return math.sqrt(sum((v - mean) ** 2 for v in values) / max(len(values), 1)) or 1.0
 
 
 async def _find_liked(wish: Wish) -> dict[int, float]:

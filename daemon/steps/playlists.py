@@ -17,8 +17,10 @@ async def playlists(run: StepRun) -> str:
     await run.report(done=0, total=len(wanted))
     for number, playlist in enumerate(wanted):
         day = datetime.now().astimezone().date()
-        receipts += await reconcile(run.services, playlist, day)
-        await note_refreshed(run.services, playlist)
+        try:
+            receipts += await reconcile(run.services, playlist, day)
+        finally:  # what fails is tried again at its next time, not every minute
+            await note_refreshed(run.services, playlist)
         await run.report(done=number + 1, message=playlist.name)
     if not receipts:
         return "there are no playlists"
