@@ -143,6 +143,7 @@ RIGHT: list[tuple[str, set[int]]] = [
     ('path starts with "folder/1"', {1}),
     ("source = main", ALL),
     ("library is known", set()),
+    ("path is known", ALL),
     ("added > 25 days ago", {3, 4, 5, 6}),
     ("added < 1 month ago", {1, 2, 3}),
     ("added >= 2026-11-03", {1, 2}),

@@ -224,7 +224,7 @@ def _texts(name: str, scope: Scope) -> Any:
 def _beside_text(column: Any, operator: str, value: str) -> Condition:
     """Compare regardless of case; `fold` is that of `daemon.store.database`."""
     if operator == "known":
-        return func.coalesce(column, "") != ""
+        return func.coalesce(func.length(column), 0) > 0  # of text and of bytes, as paths are
     folded = func.fold(column)
     if operator == "=":
         compared = folded == value.casefold()
