@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from ml.devices import choose_device, use_all_cores
+from ml.devices import choose_device
 from ml.evaluation import folds_of
 from ml.taste_transformer import Tokens, hold_out, predict, train
 
@@ -21,7 +22,7 @@ class EvaluatorWorker:
 
     def __init__(self, device: str) -> None:
         self._device, self._reason = choose_device(device, 64 << 20)
-        use_all_cores()
+        torch.set_num_threads(1)  # its operations are too small to be shared out
         self._states: list[dict[str, Any]] = []
         self._items: list[int] = []
         self._values: list[float] = []

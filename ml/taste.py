@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ml.blas_threads import one_thread
 from ml.taste_features import Features, Floats, Prepared, prepare
 from ml.taste_kernel import Anchors, TasteSettings, prior_mean, prior_shift, prior_variance
 from ml.taste_search import choose_settings
@@ -91,14 +92,15 @@ def fit(
     values = values - prior_shift(items, settings)
     mean = prior_mean(values, scale**-2.0)
     noise = settings.noise * scale**2
-    if len(values) <= ANCHORS:
-        places = np.arange(len(values))
-        anchors = Anchors(items, settings)
-        weights, reduction = _solve_exactly(anchors.kernel(items), values - mean, noise)
-    else:
-        places = _centres(items, settings)
-        anchors = Anchors(items.take(places), settings)
-        weights, reduction = _solve_projected(anchors, items, values - mean, noise)
+    with one_thread():
+        if len(values) <= ANCHORS:
+            places = np.arange(len(values))
+            anchors = Anchors(items, settings)
+            weights, reduction = _solve_exactly(anchors.kernel(items), values - mean, noise)
+        else:
+            places = _centres(items, settings)
+            anchors = Anchors(items.take(places), settings)
+            weights, reduction = _solve_projected(anchors, items, values - mean, noise)
     return TasteHead(settings, mean, anchors, weights, reduction, places)
 
 

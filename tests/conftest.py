@@ -1,10 +1,14 @@
 """Real parts only: files, a SQLite database, worker processes, the whole daemon."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from daemon.workers.worker import SLEEPING_WHILE_WAITING
 from tests.household import Household
+
+os.environ.update(SLEEPING_WHILE_WAITING)  # before a test imports torch: two run at a time
 
 SHARED_MEDIA = Path(__file__).resolve().parents[2] / "shared" / "media"
 

@@ -317,10 +317,11 @@ async def test_the_rate_page_does_not_wait_for_slow_vectors_nor_end_them(
 ) -> None:
     make_library(household, copies=1)
     ended: list[bool] = []
+    thought = asyncio.Event()
 
     async def think(*_arguments: Any, **_more: Any) -> list[Any]:
         try:
-            await asyncio.sleep(0.3)
+            await thought.wait()
         finally:
             ended.append(asyncio.current_task().cancelling() == 0)  # type: ignore[union-attr]
         return []
@@ -333,5 +334,6 @@ async def test_the_rate_page_does_not_wait_for_slow_vectors_nor_end_them(
         assert page.status == 200
         assert "Skip" in await page.text()
         assert ended == []
-        await asyncio.sleep(0.4)
+        thought.set()
+        await asyncio.sleep(0)
         assert ended == [True]

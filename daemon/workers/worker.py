@@ -29,6 +29,9 @@ QUIET_AND_OFFLINE = {
     "WANDB_MODE": "disabled", "TOKENIZERS_PARALLELISM": "false",
 }  # fmt: skip
 """Read by libraries of models when they are imported: nothing is fetched at run time."""
+SLEEPING_WHILE_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
+"""How threads of torch and numpy wait for one another. By default they spin, and where decoders and
+models share the cores that takes ten times the work's own time."""
 GRACE_SECONDS = 0.5
 """How long a cancelled call may still come to its own end before the process is ended."""
 
@@ -102,7 +105,8 @@ class Worker:
             self._python, "-m", "daemon.workers.child", self._module, str(self._niceness),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE, start_new_session=True,
-            env={**os.environ, **QUIET_AND_OFFLINE, "PYTHONPATH": self._path()},
+            env={**SLEEPING_WHILE_WAITING, **os.environ, **QUIET_AND_OFFLINE,
+                 "PYTHONPATH": self._path()},
         )  # fmt: skip
         self._last_words = ""
         self._log_task = asyncio.create_task(self._log_errors(self._process))
