@@ -1,23 +1,22 @@
 """How well the taste model predicts ratings that it has not seen, beside four simpler ways.
 
-    python -m benchmarks.taste [FILE.csv] [--people 24] [--sizes 10,20,50,...]
+    python -m benchmarks.taste [FILE.csv] [--people 24] [--sizes 10,20,50,...] [--seed 7]
 
-Without a file, people and things are made here: descriptions put together from words, embedded by
-the text model that comes with the installation; people who like topics, moods and years, in ways
-that are not linear, and who agree with the others more or less. A file has the columns `text` and
-`rating` (0 to 10), and optionally `profile`, `genres` (split at |), `year`, `community_rating` and
-`votes`; its people are those with ratings enough.
+Without a file, people and things are made here (`benchmarks.people`): descriptions put together
+from words, embedded by the text model that comes with the installation; people who like topics,
+moods and years, in ways that are not linear, and who agree with the others more or less. A file has
+the columns `text` and `rating` (0 to 10), and optionally `profile`, `genres` (split at |), `year`,
+`community_rating` and `votes`; its people are those with ratings enough.
 
 For each person and number of ratings, the model is fitted to that many and measured on the same
 held-out ones as: the person's mean, the community's rating (moved to the person's mean), ridge
 regression on the description's vector (RidgeCV), and the nearest neighbours. `top` is the mean
 rating of the best tenth above the person's mean; `within` the share of held-out ratings within one
-stated deviation (68 % if calibrated); `worse by` how much larger the model's RMSE is than that of
-the best of the four, in standard errors of the paired difference over people.
+stated deviation (68 % if calibrated). The last lines tell by how much the model is worse than the
+best of the four, in standard errors of the paired difference over people.
 """
 
 import argparse
-import csv
 import sys
 import time
 import warnings
@@ -32,8 +31,8 @@ import numpy.typing as npt
 from sklearn.linear_model import RidgeCV
 from sklearn.neighbors import KNeighborsRegressor
 
+from benchmarks.people import SOCIETIES, Person, Things, make_people, read_people
 from ml.evaluation import spearman
-from ml.facts_space import COMMUNITY, facts_vector
 from ml.taste import choose_settings, fit
 from ml.taste_features import Features, prepare
 
@@ -44,37 +43,8 @@ HELD_OUT = 300
 LEAST_HELD_OUT = 40
 PEOPLE = 24
 ITEMS = 2400
-TOPICS = (
-    "war castle siege soldiers", "love letters paris rain", "space ship aliens stars",
-    "detective murder city night", "farm village childhood summer", "sea storm island sailors",
-    "robots computer future machine", "family dinner sisters secrets", "desert horses outlaws gold",
-    "forest witch magic dragon", "court lawyer trial justice", "piano concert orchestra composer",
-    "football team coach final", "hospital doctor illness hope", "cooking restaurant chef feast",
-)  # fmt: skip
-MOODS = ("gloomy slow sad", "funny light quick", "tense dark violent", "warm tender calm",
-         "strange dreamlike odd", "epic loud grand")  # fmt: skip
-GENRES = ("Drama", "Comedy", "Thriller", "Romance", "Fantasy", "History", "Crime", "Adventure")
-FILLING = "a the of with who about story again never two small old new first last finds leaves"
-
-
-@dataclass(frozen=True)
-class Things:
-    """What is rated."""
-
-    text: npt.NDArray[np.float32]
-    """(N, D) unit vectors."""
-    facts: npt.NDArray[np.float16]
-    community: Doubles
-    """(N,) 0 to 10, NaN where unknown."""
-
-
-@dataclass(frozen=True)
-class Person:
-    """Someone's ratings of things."""
-
-    name: str
-    items: npt.NDArray[np.int64]
-    ratings: Doubles
+LEAST_PEOPLE = 5
+"""Below it nothing can be said of a difference over people."""
 
 
 @dataclass
@@ -101,86 +71,6 @@ def embed(texts: Sequence[str]) -> npt.NDArray[np.float32]:
     stacked = np.stack(means)
     unit: npt.NDArray[np.float32] = stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
     return unit
-
-
-def make_people(count: int, items: int, seed: int = 7) -> tuple[Things, list[Person]]:
-    """Return things and people with tastes, all from one seed."""
-    chance = np.random.default_rng(seed)
-    topic = chance.integers(0, len(TOPICS), (items, 2))
-    mood = chance.integers(0, len(MOODS), items)
-    genre = (topic[:, 0] * 3 + chance.integers(0, 3, items)) % len(GENRES)
-    year = chance.integers(1950, 2026, items)
-    quality = chance.normal(0, 1, items)
-    votes = np.expm1(chance.uniform(0, 10, items))
-    trust = votes / (votes + 30)
-    community = np.clip(6.5 + 1.1 * (quality * trust + chance.normal(0, 0.3, items)), 0, 10)
-    community[chance.random(items) < 0.15] = np.nan
-    filling = FILLING.split()
-    texts, facts = [], []
-    for n in range(items):
-        words = [*chance.choice(TOPICS[topic[n, 0]].split(), 3),
-                 *chance.choice(TOPICS[topic[n, 1]].split(), 2),
-                 *chance.choice(MOODS[mood[n]].split(), 2),
-                 *chance.choice(filling, 12)]  # fmt: skip
-        chance.shuffle(words)
-        texts.append(" ".join(words))
-        known: dict[str, Any] = {
-            "genres": [GENRES[genre[n]]], "year": int(year[n]), "votes": float(votes[n])
-        }  # fmt: skip
-        if not np.isnan(community[n]):
-            known["community_rating"] = float(community[n])
-        facts.append(facts_vector("videos", known))
-    people = []
-    for n in range(count):
-        likes = chance.normal(0, 1.0, len(TOPICS))
-        moods, genres = chance.normal(0, 0.7, len(MOODS)), chance.normal(0, 0.5, len(GENRES))
-        both = chance.normal(0, 0.8, (len(TOPICS), len(MOODS)))  # a topic in one mood only
-        decade, agrees = chance.uniform(1960, 2020), chance.uniform(0, 1.2)
-        value = (
-            likes[topic[:, 0]] + 0.5 * likes[topic[:, 1]] + moods[mood] + genres[genre]
-            + both[topic[:, 0], mood] + 0.8 * np.exp(-(((year - decade) / 12) ** 2))
-            + agrees * quality
-        )  # fmt: skip
-        noise = chance.normal(0, chance.uniform(0.8, 1.8), items)
-        given = chance.uniform(5, 7.5) + chance.uniform(0.8, 1.2) * (value - value.mean()) + noise
-        rated = chance.permutation(items)
-        people.append(Person(f"person {n + 1}", rated, np.clip(given[rated], 0, 10).round(1)))
-    return Things(embed(texts), np.array(facts, np.float16), community), people
-
-
-def read_people(path: Path) -> tuple[Things, list[Person]]:
-    """Return the things and people of a CSV file."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    places: dict[tuple[str, ...], int] = {}
-    known: list[dict[str, Any]] = []
-    texts: list[str] = []
-    of_person: dict[str, dict[int, float]] = defaultdict(dict)
-    for row in rows:
-        key = tuple(row.get(name) or "" for name in ("text", "genres", "year"))
-        if key not in places:
-            places[key] = len(texts)
-            texts.append(row["text"])
-            known.append(_metadata(row))
-        of_person[row.get("profile") or "me"][places[key]] = float(row["rating"])
-    facts = np.array([facts_vector("videos", each) for each in known], np.float16)
-    community = facts[:, COMMUNITY].astype(np.float64)
-    chance = np.random.default_rng(3)
-    people = []
-    for name, given in of_person.items():
-        items = chance.permutation(np.array(list(given), np.int64))
-        people.append(Person(name, items, np.array([given[int(i)] for i in items])))
-    return Things(embed(texts), facts, community), people
-
-
-def _metadata(row: dict[str, str]) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    if genres := row.get("genres"):
-        made["genres"] = [genre.strip() for genre in genres.split("|") if genre.strip()]
-    for name in ("year", "community_rating", "votes"):
-        if value := row.get(name):
-            made[name] = float(value)
-    return made
 
 
 class Comparison:
@@ -261,29 +151,24 @@ def _add(scores: Scores, truth: Doubles, guess: Doubles) -> None:
     scores.top.append(0.0 if is_flat else float(truth[best].mean() - truth.mean()))
 
 
-def worse_by(scores: dict[str, Scores]) -> tuple[str, float]:
-    """Return the best of the simple ways, and how much worse the model's RMSE is, in paired SE."""
-    simple = {name: np.array(s.rmse) for name, s in scores.items() if name != "model"}
-    best = min(simple, key=lambda name: float(simple[name].mean()))
-    difference = np.array(scores["model"].rmse) - simple[best]
-    error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.nan
-    return best, float(difference.mean() / error)
+def worse_by(scores: dict[str, Scores], measure: str) -> tuple[str, float]:
+    """Return the best of the simple ways, and how much worse the model is, in paired SE.
+
+    `measure` is mae, rmse (less is better) or spearman (more is). NaN below LEAST_PEOPLE.
+    """
+    sign = -1 if measure == "spearman" else 1
+    errors = {name: sign * np.array(getattr(each, measure)) for name, each in scores.items()}
+    ours = errors.pop("model")
+    best = min(errors, key=lambda name: float(errors[name].mean()))
+    if len(ours) < LEAST_PEOPLE:
+        return best, float("nan")
+    difference = ours - errors[best]
+    return best, float(difference.mean() / (difference.std(ddof=1) / np.sqrt(len(difference))))
 
 
-def main() -> int:
-    """Print the tables; the exit status tells whether the model kept up everywhere."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("file", nargs="?", type=Path)
-    parser.add_argument("--people", type=int, default=PEOPLE)
-    parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    if arguments.file:
-        things, people = read_people(arguments.file)
-    else:
-        things, people = make_people(arguments.people, ITEMS)
+def compare(things: Things, people: Sequence[Person], sizes: Sequence[int]) -> bool:
+    """Print the tables; return whether the model kept up everywhere."""
     print(f"{len(people)} people, {len(things.text)} things")
-    sizes = [int(size) for size in arguments.sizes.split(",")]
     is_kept = True
     whole: dict[str, list[float]] = defaultdict(list)
     for size, scores, told in Comparison(things, people).measure(sizes):
@@ -293,20 +178,43 @@ def main() -> int:
             cells = (each.mae, each.rmse, each.spearman, each.top)
             mae, rmse, order, top = (float(np.mean(cell)) for cell in cells)
             print(f"{name:12}{mae:8.2f}{rmse:8.2f}{order:10.2f}{top:8.2f}")
-        for name, each in scores.items():
             whole[name] += each.rmse
-        best, errors = worse_by(scores)
-        verdict = "ok" if errors <= 1 else "WORSE"
-        is_kept &= errors <= 1
-        print(f"RMSE worse than {best} by {errors:+.1f} paired standard errors (<= 1): {verdict}")
+        for measure in ("mae", "rmse", "spearman"):
+            best, errors = worse_by(scores, measure)
+            is_kept &= not errors > 1
+            verdict = "WORSE" if errors > 1 else "ok"
+            print(f"{measure}: worse than {best} by {errors:+.1f} standard errors: {verdict}")
     print("\nover all sizes and people, RMSE of the model beside each way:")
     ours = np.array(whole.pop("model"))
     for name, theirs in whole.items():
         better = np.array(theirs) - ours
-        is_better = bool(better.mean() > 0)
-        is_kept &= is_better
+        is_kept &= bool(better.mean() > 0)
         print(f"{name:12}{better.mean():+8.3f} better, for {np.mean(better > 0):.0%}")
-    return 0 if is_kept else 1
+    return is_kept
+
+
+def main() -> int:
+    """Compare; the exit status tells whether the model kept up everywhere."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("file", nargs="?", type=Path)
+    parser.add_argument("--people", type=int, default=PEOPLE)
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
+    parser.add_argument("--seed", type=int, default=7)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    sizes = [int(size) for size in arguments.sizes.split(",")]
+    if arguments.file:
+        try:
+            things, people = read_people(arguments.file, embed)
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
+        return 0 if compare(things, people, sizes) else 1
+    kept = []
+    for name, society in SOCIETIES.items():
+        print(f"\n== people of the sort {name}")
+        made = make_people(society, arguments.people, ITEMS, embed, arguments.seed)
+        kept.append(compare(*made, sizes))
+    return 0 if all(kept) else 1
 
 
 if __name__ == "__main__":

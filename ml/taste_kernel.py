@@ -24,10 +24,10 @@ class TasteSettings:
     creators: float = 0.2
     year: float = 0.1
     duration: float = 0.05
-    community: float = 0.3
+    community: float = 0.1
     votes: float = 0.05
     kind: float = 0.1
-    agreement: float = 0.4
+    agreement: float = 0.65
     """Points that one point of the community's rating, as far as its votes count, moves what is
     expected before the person has rated anything: the prior mean's slope."""
     noise: float = 2.0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ml.blas_threads import one_thread
 from ml.taste_features import PARTS, Features, Prepared, prepare
 from ml.taste_kernel import TasteSettings, prior_mean
 
@@ -22,15 +23,15 @@ MOST_RATINGS = 384
 """Hyperparameters need no more; a step of the search costs the cube of this."""
 STEPS = (4.0, 2.0, 2.0)
 """Factors by which the search multiplies and divides a weight, one sweep each."""
-PULL = 1.0
+PULL = 0.7
 """Standard deviation of a log weight around its default."""
 PULL_OF_AGREEMENT = 0.3
 LEAST_VARIANCE = 0.04
 """Of a rating, in points squared: people who always say 7 may yet say 6.8."""
-FITTED = 1.1
+FITTED = 0.8
 """Times the root of the number of ratings: the ratings' worth of freedom that the mean and the
 search use up, else few ratings look too sure (measured: `benchmarks/taste.py`, `within`)."""
-AGREEMENTS = (0.0, 0.2, 0.4, 0.7, 1.0)
+AGREEMENTS = (0.0, 0.2, 0.4, 0.65, 0.9, 1.2)
 LENGTHS = (0.1, 0.2, 0.35, 0.6)
 DEFAULTS = TasteSettings()
 
@@ -71,7 +72,12 @@ def choose_settings(
     """
     values = np.asarray(ratings, np.float64)
     scale = np.ones(len(values)) if noise_scale is None else np.asarray(noise_scale, np.float64)
-    sample = _sample(prepare(features), values, scale)
+    with one_thread():
+        return _search(_sample(prepare(features), values, scale))
+
+
+def _search(sample: Sample) -> TasteSettings:
+    """Go up from the defaults, one weight after the other."""
     names = ("text", *sample.grams, *(("media",) if sample.media is not None else ()))
     weights = {name: getattr(DEFAULTS, name) / DEFAULTS.noise for name in names}
     length = Lengths()

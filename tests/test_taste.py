@@ -277,9 +277,10 @@ def test_a_weak_label_moves_less() -> None:
     ratings = np.full(20, 5.0)
     ratings[3] = 10
     scale = np.ones(20)
-    strong, _ = fit(features, ratings, TasteSettings(), scale).predict(features)
+    settings = TasteSettings(agreement=0)  # what others think moves all of them, whatever is rated
+    strong, _ = fit(features, ratings, settings, scale).predict(features)
     scale[3] = 5
-    weak, _ = fit(features, ratings, TasteSettings(), scale).predict(features)
+    weak, _ = fit(features, ratings, settings, scale).predict(features)
     assert strong[3] - 5 > 3 * (weak[3] - 5) > 0
 
 
