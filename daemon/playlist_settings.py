@@ -9,11 +9,19 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from connectors.base import Kind
 from daemon.options import Section
 from daemon.rules import format_order, format_rule, parse_order, parse_rule
+from daemon.rules.parsing import LARGEST
 from daemon.rules.tree import Order, Rule, walk
+
+MOST_ITEMS = 100_000
+"""Of a list; players give up far below."""
 
 
 def _limit(value: object) -> str:
-    parse_limit(str(value))
+    amount, unit = parse_limit(str(value))
+    if unit == "items" and not (amount.is_integer() and amount <= MOST_ITEMS):
+        raise ValueError(f"should be a whole number of items, at most {MOST_ITEMS}")
+    if amount > LARGEST:
+        raise ValueError("is too large")
     return str(value)
 
 
@@ -55,7 +63,9 @@ def parse_refresh(text: str) -> CronTrigger:
 
 
 def _rule(text: str) -> str:
-    return format_rule(parse_rule(text))
+    written = format_rule(parse_rule(text))
+    parse_rule(written)  # what is kept is read again: it may not have grown too long
+    return written
 
 
 def _order(text: str) -> str:
@@ -65,7 +75,10 @@ def _order(text: str) -> str:
 def _share(value: object) -> object:
     """Turn 30% into 0.3."""
     if isinstance(value, str) and value.strip().endswith("%"):
-        return float(value.strip()[:-1]) / 100
+        try:
+            return float(value.strip()[:-1]) / 100
+        except ValueError:
+            raise ValueError("should be a share such as 30% or 0.3") from None
     return value
 
 

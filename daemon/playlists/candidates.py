@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from daemon.playlists.rule_query import Scope, column_of, condition_of
+from daemon.playlists.rule_query import Scope, condition_of, sorting_column
 from daemon.rules.tree import ByField, Order, Rule
 from daemon.store.models import Item, Location, Prediction, Rating, Source
 
@@ -55,7 +55,7 @@ def candidates_query(
         query = query.where(Rating.value.is_(None))
     if isinstance(order, ByField):
         for name, is_down in order.fields:
-            column = column_of(name, scope)
+            column = sorting_column(name, scope)
             query = query.order_by((column.desc() if is_down else column.asc()).nulls_last())
     return query.order_by(Item.id)
 

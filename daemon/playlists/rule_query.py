@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     and_,
+    case,
     false,
     func,
     literal,
@@ -34,10 +35,14 @@ from daemon.store.models import (
 )
 from daemon.store.server_models import Favourite
 
-LISTS = {"genre": "genres", "tag": "keywords", "person": "people", "studio": "studios"}
+LISTS = {"genre": "genres", "tag": "keywords", "person": "people", "studio": "studios",
+         "artist": "artists"}  # fmt: skip
 """Fields that are lists among an item's facts."""
-FACTS = ("album_artist", "series", "season", "episode", "track", "width", "height", "language",
-         "community_rating", "votes")  # fmt: skip
+LABELLED = {"detail": "extra", "provider_id": "provider_ids"}
+"""Fields that are several labels, each with its text, among an item's facts."""
+FACTS = ("album_artist", "series", "season", "episode", "track", "disc", "width", "height",
+         "language", "lyrics", "community_rating", "votes")  # fmt: skip
+OUTCOMES = {"plays": "finished", "skips": "skipped", "abandoned": "abandoned"}
 DAYS = {"hours": 1 / 24, "days": 1.0, "weeks": 7.0, "months": 30.4375, "years": 365.25}
 
 Condition = ColumnElement[bool]
@@ -72,9 +77,9 @@ def condition_of(rule: Rule, scope: Scope) -> Condition:
             lowest = _compare(name, ">=", low, scope)
             return and_(lowest, _compare(name, "<=", high, scope))
         case tree.OneOf(name, values):
-            return or_(*(_compare(name, "=", value, scope) for value in values))
+            return _one_of(name, values, scope)
         case tree.Age(name, operator, amount, unit):
-            return _age(name, operator, timedelta(days=amount * DAYS[unit]), scope)
+            return _age(name, operator, amount * DAYS[unit], scope)
         case tree.Known(name):
             return _known(name, scope)
         case tree.Near() | tree.InPlaylist():
@@ -106,12 +111,38 @@ def column_of(name: str, scope: Scope) -> ColumnElement[Any]:
     heard = and_(Play.item_id == Item.id, Play.profile_id == mine)
     if name == "last_played":
         return _one(select(func.max(Play.played_at, type_=UtcDateTime())).where(heard))
-    if name in ("plays", "skips"):
-        outcome = "finished" if name == "plays" else "skipped"
-        return _one(select(func.count()).where(heard, Play.outcome == outcome))
-    here = (Location.item_id == Item.id) & Location.gone_at.is_(None)
-    assert name == "size", name
-    return _one(select(func.max(Location.size)).where(here))
+    if name == "first_played":
+        return _one(select(func.min(Play.played_at, type_=UtcDateTime())).where(heard))
+    if name in OUTCOMES:
+        return _one(select(func.count()).where(heard, Play.outcome == OUTCOMES[name]))
+    asked: Any = {
+        "size": func.max(Location.size), "copies": func.count(),
+        "modified": func.datetime(func.nullif(func.max(Location.mtime_ns), 0) // 10**9, "unixepoch",
+                                  type_=UtcDateTime()),
+    }[name]  # fmt: skip
+    return _one(select(asked).where(Location.item_id == Item.id, Location.gone_at.is_(None)))
+
+
+def sorting_column(name: str, scope: Scope) -> ColumnElement[Any]:
+    """Return what an order goes by: of a list the first, of text without regard to case."""
+    sort = FIELDS[name].sort
+    if sort == "flag":
+        return _flag(name, scope)
+    if sort not in ("text", "list"):
+        return column_of(name, scope)
+    column: Any
+    if name == "artist":
+        column = Item.artist
+    elif name in LISTS:
+        column = func.json_extract(Item.facts, f"$.{LISTS[name]}[0]")
+    elif name in LABELLED:
+        each = _each_of(name)
+        column = _one(select(func.min(each.c.key + ": " + each.c.value)).select_from(each))
+    elif name in PLACES:
+        column = _one(select(func.min(func.fold(PLACES[name]))).where(*_here()))
+    else:
+        column = column_of(name, scope)
+    return func.nullif(func.fold(column), "")
 
 
 def _compare(name: str, operator: str, value: Any, scope: Scope) -> Condition:
@@ -129,19 +160,28 @@ def _compare(name: str, operator: str, value: Any, scope: Scope) -> Condition:
     return func.coalesce(compared, false())
 
 
+def _one_of(name: str, values: Sequence[Any], scope: Scope) -> Condition:
+    """Compare with all values at once: a long list would be too deep a tree for the database."""
+    texts = _texts(name, scope)
+    if texts is not None:
+        asked: Condition = texts("in", values)
+        return asked
+    return func.coalesce(column_of(name, scope).in_(_each(json.dumps(values))), false())
+
+
 def _beside_day(column: ColumnElement[Any], operator: str, day: date) -> Condition:
     """Compare with a day as a whole: after it, before it, or also on it."""
-    begin, end = _midnight(day), _midnight(day + timedelta(days=1))
+    begin, end = _midnight(day), _midnight(day, days=1)
     compared = {
         "<": column < begin, "<=": column < end, ">": column >= end, ">=": column >= begin,
     }[operator]  # fmt: skip
     return func.coalesce(compared, false())
 
 
-def _age(name: str, operator: str, age: timedelta, scope: Scope) -> Condition:
+def _age(name: str, operator: str, days: float, scope: Scope) -> Condition:
     column = column_of(name, scope)
     try:
-        then = _midnight(scope.day) - age
+        then = _midnight(scope.day) - timedelta(days=days)
     except OverflowError:
         then = datetime(1, 1, 2, tzinfo=UTC)
     compared = {
@@ -150,8 +190,12 @@ def _age(name: str, operator: str, age: timedelta, scope: Scope) -> Condition:
     return func.coalesce(compared, true() if operator.startswith(">") else false())
 
 
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time()).astimezone(UTC)
+def _midnight(day: date, *, days: int = 0) -> datetime:
+    """Return when a day begins here, or one so many days later; the calendar ends at its ends."""
+    try:
+        return datetime.combine(day + timedelta(days=days), time()).astimezone(UTC)
+    except (OverflowError, ValueError):
+        return (datetime.min if day.year < 5000 else datetime.max).replace(tzinfo=UTC)
 
 
 def _known(name: str, scope: Scope) -> Condition:
@@ -188,44 +232,56 @@ def _texts(name: str, scope: Scope) -> Any:
     if sort not in ("text", "list", "kind"):
         return None
 
-    def ask(operator: str, value: str) -> Condition:
-        if name in LISTS or name == "artist":
-            each = func.json_each(Item.facts, f"$.{LISTS.get(name, 'artists')}").table_valued(
-                "value"
-            )
+    def ask(operator: str, value: Any) -> Condition:
+        if name in LISTS or name in LABELLED:
+            each = _each_of(name)
+            said = each.c.key + ": " + each.c.value if name in LABELLED else each.c.value
             held = select(literal(1)).select_from(each)
-            found = held.where(_beside_text(each.c.value, operator, value)).correlate(Item).exists()
-            return (
-                found if name in LISTS else or_(found, _beside_text(Item.artist, operator, value))
-            )
+            found = held.where(_beside_text(said, operator, value)).correlate(Item).exists()
+            if name == "artist":
+                return or_(found, _beside_text(Item.artist, operator, value))
+            return found
         if name == "description":
             said = select(Description.item_id).where(Description.item_id == Item.id)
             return (
                 said.where(_beside_text(Description.text, operator, value)).correlate(Item).exists()
             )
-        if name in ("path", "source", "library"):
-            column: Any = {
-                "path": Location.path, "source": Source.name,
-                "library": Location.library,
-            }[name]  # fmt: skip
-            return (
-                select(Location.id)
-                .join(Source, Source.id == Location.source_id)
-                .where(Location.item_id == Item.id, Location.gone_at.is_(None))
-                .where(_beside_text(column, operator, value))
-                .correlate(Item)
-                .exists()
-            )
+        if name in PLACES:
+            here = select(Location.id).where(*_here())
+            return here.where(_beside_text(PLACES[name], operator, value)).correlate(Item).exists()
         return _beside_text(column_of(name, scope), operator, value)
 
     return ask
 
 
-def _beside_text(column: Any, operator: str, value: str) -> Condition:
+PLACES: dict[str, Any] = {
+    "path": case((Location.server_path.is_not(None), Location.server_path), else_=Location.path),
+    "source": Source.name,
+    "library": Location.library,
+}
+"""Fields of the places where an item is."""
+
+
+def _here() -> tuple[Condition, ...]:
+    """Join an item's present places with their sources."""
+    return (
+        Location.item_id == Item.id, Location.gone_at.is_(None), Source.id == Location.source_id
+    )  # fmt: skip
+
+
+def _each_of(name: str) -> Any:
+    path = f"$.{LISTS.get(name) or LABELLED[name]}"
+    return func.json_each(Item.facts, path).table_valued("key", "value")
+
+
+def _beside_text(column: Any, operator: str, value: Any) -> Condition:
     """Compare regardless of case; `fold` is that of `daemon.store.database`."""
     if operator == "known":
         return func.coalesce(func.length(column), 0) > 0  # of text and of bytes, as paths are
     folded = func.fold(column)
+    if operator == "in":
+        return func.coalesce(folded.in_(_each(json.dumps([str(v).casefold() for v in value]))),
+                             false())  # fmt: skip
     if operator == "=":
         compared = folded == value.casefold()
     elif operator == "contains":

@@ -52,7 +52,8 @@ FIELDS = {
         Field("series", "text", "the series of an episode"),
         Field("season", "number", "the season of an episode"),
         Field("episode", "number", "the episode within its season"),
-        Field("track", "number", "the track within its album"),
+        Field("disc", "number", "the disc within its album"),
+        Field("track", "number", "the track within its disc"),
         Field("year", "number", "the year it came out"),
         Field("duration", "length", "how long it plays"),
         Field("size", "bytes", "how large its file is"),
@@ -62,16 +63,23 @@ FIELDS = {
         Field("community_rating", "number", "what others think, 0 to 10"),
         Field("votes", "number", "how many others"),
         Field("description", "text", "all words about it, by whomever"),
+        Field("lyrics", "text", "what is sung"),
+        Field("detail", "list", 'what else its file says, such as "camera: Pentax K-1"'),
+        Field("provider_id", "list", 'what others know it by, such as "imdb: tt0111161"'),
         Field("path", "text", "the path below its folder, or on the server"),
         Field("source", "list", "the folder or server it is in, by its name"),
         Field("library", "list", "the library on the server"),
+        Field("copies", "number", "in how many places it is"),
         Field("added", "date", "when it was first seen"),
+        Field("modified", "date", "when its file was last changed"),
         Field("rating", "number", "the person's rating, 0 to 10"),
         Field("rated_at", "date", "when the person rated it"),
         Field("predicted", "number", "what the person would probably rate it"),
         Field("uncertainty", "number", "how unsure the prediction is, in rating points"),
         Field("plays", "number", "how often it was heard or watched to its end"),
         Field("skips", "number", "how often it was skipped"),
+        Field("abandoned", "number", "how often it was left before its end"),
+        Field("first_played", "date", "when it was first played at all"),
         Field("last_played", "date", "when it was last played at all"),
         Field("rated", "flag", "the person has rated it"),
         Field("unrated", "flag", "the person has not"),
@@ -82,5 +90,5 @@ FIELDS = {
     )
 }
 
-SORTABLE = ("number", "length", "bytes", "date", "text", "kind")
-"""Sorts of fields that an order can go by."""
+SORTABLE = tuple(name for name in FIELDS if name != "description")
+"""Fields that an order can go by; a list goes by its first."""

@@ -65,6 +65,8 @@ def _parser() -> Lark:
 def _parse(text: str, start: str) -> Any:
     if len(text) > LONGEST:
         raise RuleError(LONGEST, f"it is longer than {LONGEST} characters")
+    if lone := re.search(r"[\ud800-\udfff]", text):  # half a character: no database takes it
+        raise RuleError(lone.start() + 1, f"{lone[0]!r} is no character")
     if (place := _too_deep(text)) is not None:
         raise RuleError(place + 1, f"there are more than {DEEPEST} brackets or nots in one another")
     try:
@@ -74,10 +76,20 @@ def _parse(text: str, start: str) -> Any:
 
 
 def _too_deep(text: str) -> int | None:
-    depth = 0
-    for match in re.finditer(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|[()]|\bnot\b', text, re.I):
-        depth += {"(": 1, ")": -1}.get(match[0], 1 if match[0].lower() == "not" else 0)
-        if depth > DEEPEST:
+    """Return where too many brackets and nots are open; a not ends with what it is said of."""
+    opened: list[int] = []
+    nots = 0
+    for match in re.finditer(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|[()]|\w+', text, re.S):
+        if match[0] == "(":
+            opened.append(nots + 1)
+            nots = 0
+        elif match[0].lower() == "not":
+            nots += 1
+        else:
+            nots = 0
+            if match[0] == ")" and opened:
+                opened.pop()
+        if sum(opened) + nots > DEEPEST:
             return match.start()
     return None
 
@@ -243,7 +255,7 @@ def _value(field: Field, token: Token) -> tree.Value:
 
 def _finite(token: Token, number: float) -> float:
     if abs(number) > LARGEST:
-        raise RuleError(_column(token), f"{token} is too large")
+        raise RuleError(_column(token), f"{token[:24]} is too large")
     return number
 
 
@@ -270,11 +282,11 @@ def _by_field(node: Any) -> Order:
 def _key(name: Token, direction: Token | None) -> tuple[str, bool]:
     words = " ".join(name.lower().split())
     if words not in FIELDS:
-        names = [*PLAIN, *(f.name for f in FIELDS.values() if f.sort in SORTABLE)]
+        names = [*PLAIN, *SORTABLE]
         if words in PLAIN:
             raise RuleError(_column(name), f"{words} stands alone, without other orders")
         raise RuleError(_column(name), f"there is no order {name}{_close(words, names)}")
-    if FIELDS[words].sort not in SORTABLE:
+    if words not in SORTABLE:
         raise RuleError(_column(name), f"a list cannot be ordered by {words}")
     return words, bool(direction) and str(direction).lower().startswith("desc")
 
