@@ -4,12 +4,17 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.playlist_settings import PlaylistSettings
 from daemon.rules import parse_rule
-from daemon.rules.nsp import NspError, import_nsp
+from daemon.rules.nsp import NAMES, NspError, import_nsp
+
+OPERATORS = ("is", "isNot", "gt", "lt", "before", "after", "contains", "notContains", "startsWith",
+             "endsWith", "inTheRange", "inTheLast", "notInTheLast", "isMissing",
+             "isPresent")  # fmt: skip
+dates = st.dates().map(str)
 
 
 def imported(**given: Any) -> dict[str, Any]:
@@ -47,6 +52,20 @@ def test_a_whole_playlist_is_taken_over() -> None:
         ({"inTheLast": {"dateadded": 7}}, "added < 7 days ago"),
         ({"startsWith": {"filepath": "Jazz/"}}, 'path starts with "Jazz/"'),
         ({"all": [{"is": {"year": 1999}}]}, "year = 1999"),
+        ({"is": {"dateadded": "2024-05-01"}}, "added between 2024-05-01 and 2024-05-01"),
+        ({"isNot": {"dateadded": "2024-05-01"}}, "not added between 2024-05-01 and 2024-05-01"),
+        ({"after": {"daterated": "2024-05-01"}}, "rated_at > 2024-05-01"),
+        (
+            {"inTheRange": {"lastplayed": ["2020-01-01", "2021-01-01"]}},
+            "last_played between 2020-01-01 and 2021-01-01",
+        ),
+        ({"is": {"rating": 0}}, "unrated"),
+        ({"isNot": {"rating": 0}}, "not unrated"),
+        ({"lt": {"rating": 3}}, "rating < 6 or unrated"),
+        ({"endsWith": {"albumartist": "Band"}}, 'album_artist ends with "Band"'),
+        ({"isMissing": {"genre": True}}, "genre is unknown"),
+        ({"isPresent": {"lyrics": True}}, "lyrics is known"),
+        ({"isMissing": {"genre": False}}, "genre is known"),
     ],
 )
 def test_conditions(condition: dict[str, Any], where: str) -> None:
@@ -64,7 +83,19 @@ def test_conditions(condition: dict[str, Any], where: str) -> None:
         ('{"all": [{"inPlaylist": {"id": "x"}}]}', "known by their names"),
         ('{"all": [{"gt": {"year": "soon"}}]}', '"soon" cannot be used'),
         ('{"all": [{"gt": {"title": 3}}]}', "cannot be used"),
-        ('{"all": [{"is": {"year": 1}}], "sort": "genre"}', "sorted by genre"),
+        ('{"all": [{"is": {"year": 1}}], "sort": "comment"}', "sorted by comment"),
+        ('{"all": [{"is": {"year": 1}}], "limit": "many"}', 'no number of tracks: "many"'),
+        ('{"all": [{"is": {"year": 1}}], "limit": -5}', "no number of tracks: -5"),
+        ('{"all": [{"is": {"year": 1}}], "limit": Infinity}', "no number of tracks"),
+        ('{"all": [{"gt": {"loved": true}}]}', "gt loved: true cannot be used"),
+        ('{"all": [{"gt": {"year": NaN}}]}', "gt year: NaN cannot be used"),
+        ('{"all": [{"gt": {"year": 1e300}}]}', "too large"),
+        ('{"all": [{"is": {"genre": null}}]}', "is genre: null cannot be used"),
+        ('{"all": [{"is": {"title": "\\ud800"}}]}', "is no character"),
+        ('{"all": [{"inTheRange": {"title": ["a", "b"]}}]}', "cannot be used"),
+        ('{"all": [{"inTheRange": {"year": [1990, 1980]}}]}', "cannot be used"),
+        ('{"all": [{"inTheLast": {"lastplayed": -3}}]}', "cannot be used"),
+        ('{"all": [{"is": {"title": "' + "x" * 4000 + '"}}]}', "longer than 4000"),
         ('{"all": [5]}', "no condition: 5"),
     ],
 )
@@ -79,7 +110,15 @@ def test_what_cannot_be_taken_over_is_told(given: str, message: str) -> None:
         st.sampled_from(["all", "any", "is", "gt", "title", "year", "loved", "inTheRange"]), part,
         max_size=2,
     ),
+) | st.dictionaries(
+    st.sampled_from(OPERATORS), st.dictionaries(
+        st.sampled_from(sorted(NAMES)),
+        st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5)
+        | st.lists(st.floats() | st.integers() | dates, min_size=2, max_size=2) | dates,
+        min_size=1, max_size=1,
+    ), min_size=1, max_size=1,
 ))  # fmt: skip
+@settings(max_examples=300, deadline=None)
 def test_nothing_but_an_nsp_error_comes_of_nonsense(value: Any) -> None:
     try:
         made = import_nsp(json.dumps({"all": [value]}))

@@ -5,12 +5,14 @@ fields and operators are those of Navidrome's documentation, "Smart Playlists".
 """
 
 import json
+import math
 from collections.abc import Callable
 from datetime import date
 from typing import Any
 
 from daemon.rules import tree
-from daemon.rules.fields import FIELDS
+from daemon.rules.fields import FIELDS, SORTABLE
+from daemon.rules.parsing import RuleError, parse_rule
 from daemon.rules.tree import Rule
 from daemon.rules.writing import format_rule
 
@@ -19,7 +21,8 @@ NAMES = {
     "genre": "genre", "year": "year", "tracknumber": "track", "duration": "duration",
     "lastplayed": "last_played", "playcount": "plays", "rating": "rating", "filepath": "path",
     "dateadded": "added", "size": "size", "loved": "favourite", "comment": "description",
-    "mood": "tag", "grouping": "tag", "recordlabel": "studio",
+    "mood": "tag", "grouping": "tag", "recordlabel": "studio", "discnumber": "disc",
+    "lyrics": "lyrics", "datemodified": "modified", "daterated": "rated_at",
 }  # fmt: skip
 """Navidrome's fields that have a counterpart."""
 SORTS = {"random": "random", "dateadded": "added", "playcount": "plays"}
@@ -41,13 +44,30 @@ def import_nsp(text: str, name: str = "") -> dict[str, Any]:
     made: dict[str, Any] = {
         "name": str(given.get("name") or name or "Imported"),
         "kind": "music",
-        "where": format_rule(_group(given, 0)),
+        "where": _where(given),
         "order": _order(given),
-        "limit": f"{int(given.get('limit') or 500)} tracks",
+        "limit": f"{_limit(given.get('limit'))} tracks",
     }
     if comment := str(given.get("comment") or ""):
         made["about"] = comment[:500]
     return made
+
+
+def _where(given: dict[str, Any]) -> str:
+    where = format_rule(_group(given, 0))
+    try:
+        parse_rule(where)
+    except RuleError as error:
+        raise NspError(f"Its conditions cannot be taken over: {error}") from error
+    return where
+
+
+def _limit(value: Any) -> int:
+    if value is None or value == 0:  # theirs for no limit
+        return 500
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise NspError(f"The limit is no number of tracks: {json.dumps(value)[:80]}")
+    return value
 
 
 def _group(given: dict[str, Any], depth: int) -> Rule:
@@ -82,25 +102,41 @@ def _condition(member: dict[str, Any]) -> Rule:
         raise NspError(f"The operator {operator} is not known.")
     try:
         return make(field, value)
-    except (TypeError, ValueError, KeyError) as error:
-        raise NspError(f"{operator} {theirs}: {json.dumps(value)} cannot be used.") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        shown = json.dumps(value)[:80]
+        raise NspError(f"{operator} {theirs}: {shown} cannot be used.") from error
 
 
 def _is(field: str, value: Any) -> Rule:
     if FIELDS[field].sort == "flag":
         return tree.Flag(field) if value in (True, "true", 1) else tree.Not(tree.Flag(field))
-    return tree.Compare(field, "=", _value(field, value))
+    found = _value(field, value)
+    if field == "rating" and not found:
+        return tree.Flag("unrated")  # theirs has no other word for it
+    if isinstance(found, date):
+        return tree.Between(field, found, found)
+    return tree.Compare(field, "=", found)
+
+
+def _is_there(is_missing: bool) -> Callable[[str, Any], Rule]:
+    def make(field: str, value: Any) -> Rule:
+        known = tree.Flag(field) if FIELDS[field].sort == "flag" else tree.Known(field)
+        return tree.Not(known) if is_missing == (value in (True, "true", 1)) else known
+
+    return make
 
 
 def _value(field: str, value: Any) -> Any:
     sort = FIELDS[field].sort
     if sort in ("text", "list"):
-        if not str(value).strip():
-            raise ValueError("empty")
+        if not isinstance(value, str | int | float) or not str(value).strip():
+            raise ValueError(value)
         return str(value)
     if sort == "date":
         return date.fromisoformat(str(value)[:10])
     number = float(value)
+    if sort == "flag" or not math.isfinite(number):
+        raise ValueError(value)
     return number * 2 if field == "rating" else number  # theirs are stars, 0 to 5
 
 
@@ -109,13 +145,17 @@ def _compare(operator: Any) -> Callable[[str, Any], Rule]:
         is_text = FIELDS[field].sort in ("text", "list")
         if is_text != (operator in ("contains", "starts with", "ends with")):
             raise ValueError(operator)
-        return tree.Compare(field, operator, _value(field, value))
+        found = tree.Compare(field, operator, _value(field, value))
+        is_low = field == "rating" and operator == "<"  # theirs counts what is unrated as 0
+        return tree.AnyOf((found, tree.Flag("unrated"))) if is_low else found
 
     return make
 
 
 def _between(field: str, value: Any) -> Rule:
     low, high = (_value(field, end) for end in value)
+    if isinstance(low, str) or low > high:
+        raise ValueError(value)
     return tree.Between(field, low, high)
 
 
@@ -123,7 +163,10 @@ def _ago(operator: Any) -> Callable[[str, Any], Rule]:
     def make(field: str, value: Any) -> Rule:
         if FIELDS[field].sort != "date":
             raise ValueError(field)
-        return tree.Age(field, operator, float(value), "days")
+        days = float(value)
+        if not 0 <= days < math.inf:
+            raise ValueError(value)
+        return tree.Age(field, operator, days, "days")
 
     return make
 
@@ -142,6 +185,8 @@ _OPERATORS: dict[str, Callable[[str, Any], Rule]] = {
     "intherange": _between,
     "inthelast": _ago("<"),
     "notinthelast": _ago(">"),
+    "ismissing": _is_there(is_missing=True),
+    "ispresent": _is_there(is_missing=False),
 }
 
 
@@ -154,7 +199,7 @@ def _order(given: dict[str, Any]) -> str:
         if name == "random":
             return "random"
         field = SORTS.get(name) or NAMES.get(name)
-        if field is None or FIELDS[field].sort not in ("text", "number", "length", "bytes", "date"):
+        if field not in SORTABLE:
             raise NspError(f"A list cannot be sorted by {name} here.")
         made.append(f"{field} {'desc' if key.startswith('-') != turned else 'asc'}")
     return ", ".join(made)
