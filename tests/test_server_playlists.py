@@ -1,6 +1,7 @@
 """The reconciler on servers: in place, owned, read back, and right after every fault."""
 
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 from sqlalchemy import delete, func, select
 
 from connectors.server_settings import SubsonicSettings
+from daemon.playlists.list_words import describe_list
 from daemon.playlists.reconciler import preview, restore_edition
+from daemon.playlists.selection import Entry
 from daemon.store.models import PlaylistWrite
 from daemon.store.server_models import PlaylistTarget
 from tests.household import Household, run_step
@@ -269,6 +272,60 @@ async def test_a_long_list_goes_in_one_request_and_comes_back_in_order(
             jellyfin.requests.clear()
             await write(services, limit="2500 tracks", day=TOMORROW)
             assert len(writes(jellyfin.requests)) == 1
+
+
+async def test_the_description_says_why_and_what_a_person_wrote_there_stays(
+    household: Household,
+) -> None:
+    async with FakeJellyfin() as jellyfin:
+        furnish(jellyfin, is_admin=True)
+        async with living_with(household, jellyfin) as services:
+            await run_step(services, "sync")
+            first = await write(services)
+            said = jellyfin.playlist("Radio").overview or ""
+            assert said.startswith("Made by Anagnorisis: music, by radio.\nBand - Track 0")
+            assert f"{first.entries[0].title}: not rated yet" in said
+            assert "[anagnorisis:" in said
+            jellyfin.requests.clear()
+            assert (await write(services)).state == "unchanged"
+            assert writes(jellyfin.requests) == []
+            second = await write(services, day=TOMORROW)
+            said = jellyfin.playlist("Radio").overview or ""
+            assert f"radio.\nBand - {second.entries[0].title}: " in said
+            jellyfin.requests.clear()
+            assert (await write(services, day=TOMORROW)).state == "unchanged"
+            assert writes(jellyfin.requests) == []
+            jellyfin.playlist("Radio").overview = f"For the car {said[-30:]}"
+            assert (await write(services)).state == "written"
+            assert jellyfin.playlist("Radio").overview == f"For the car {said[-30:]}"
+
+
+async def test_a_list_that_all_see_tells_nothing_of_the_person(household: Household) -> None:
+    async with FakeJellyfin() as jellyfin:
+        furnish(jellyfin, is_admin=True)
+        async with living_with(household, jellyfin) as services:
+            await run_step(services, "sync")
+            await write(services, public=True)
+            assert "Track" not in (jellyfin.playlist("Radio").overview or "")
+
+
+def test_a_daily_mix_says_its_words() -> None:
+    entry = Entry(1, "Song", "Band", 60.0, 1, None, "jazz, slow: one of those; rated 9")
+    words = describe_list(radio(order="daily mix 1", about="My mix"), [entry])
+    assert words == "My mix\njazz, slow\nBand - Song: jazz, slow: one of those; rated 9"
+    many = [replace(entry, title="ä" * 300)] * 9
+    assert len(describe_list(radio(), many).encode()) <= 700
+
+
+async def test_where_nothing_fits_a_list_is_left_and_nothing_fails(household: Household) -> None:
+    async with FakeJellyfin() as jellyfin:
+        furnish(jellyfin)
+        async with living_with(household, jellyfin) as services:
+            await run_step(services, "sync")
+            receipt = await write(services, where="played")
+            assert (receipt.state, receipt.is_well) == ("abstained", True)
+            assert "Nothing fits now" in receipt.message
+            assert not jellyfin.playlists
 
 
 async def test_a_real_supysonic_is_written_in_place_with_a_mark(

@@ -7,7 +7,6 @@ makes a playlist ours.
 """
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +19,12 @@ from connectors.base import ConnectorError, ConnectorUnavailable, NotFound
 from connectors.edits import plan_edits
 from connectors.server import Account, Capability, Server, ServerPlaylist
 from daemon.playlist_settings import PlaylistSettings
+from daemon.playlists.list_words import describe_list
+from daemon.playlists.made_journal import note_made, read_made
 from daemon.playlists.receipt import Receipt, name_of
 from daemon.playlists.selection import Entry
 from daemon.services import Services
+from daemon.store.facts import get_fact, set_fact
 from daemon.store.models import Location, Source
 from daemon.store.server_models import PlaylistTarget
 
@@ -59,6 +61,7 @@ class ServerTarget:
         self.name = target_name(source, account.profile)
         whole = f"{services.servers.instance()}/{playlist.name}/{self.name}"
         self._mark = f"[anagnorisis:{_hash([whole])[:16]}]"
+        self._words_fact = f"described:{playlist.name}/{self.name}"
 
     async def bring(
         self, entries: Sequence[Entry], *, dry: bool, revive: bool
@@ -84,14 +87,18 @@ class ServerTarget:
                 )
                 return self._receipt("deleted", message, entries), ""
             target = None
+        if not entries:
+            message = "Nothing fits now, so what is there stays as it is."
+            return self._receipt("abstained", message, entries), ""
         if not wanted.ids:
             message = f"Nothing of the list is on {self._source}, so nothing was written."
             return self._receipt("failed", message, entries, missing=wanted.missing), ""
         if dry:
             return self._compare(present, wanted, entries), ""
         before = present.item_ids if present else []
+        is_new = present is None
         if present is None:
-            present = await self._create(wanted)
+            present = await self._create(wanted, entries)
             requests = 1
         else:
             requests = 0
@@ -108,6 +115,8 @@ class ServerTarget:
             if present.item_ids == wanted.ids:
                 break
             requests, present = await self._set(present, wanted, requests)
+        if not is_new:
+            requests += await self._describe(present, self._words(wanted, entries))
         await self._remember(target, state="active", present=present)
         return self._conclude(before, present, wanted, entries, requests, edited=edited)
 
@@ -252,7 +261,8 @@ class ServerTarget:
 
     async def _find_by_journal(self, listed: Sequence[ServerPlaylist]) -> ServerPlaylist | None:
         """Return what was made before the catalogue was restored from an older backup."""
-        noted = self._read_journal()
+        data_dir = self._services.settings.data_dir
+        noted = read_made(data_dir, self._playlist.name, self.name)
         for playlist in listed:
             if playlist.id in noted:
                 found = await self._server.playlist(self._account, playlist.id)
@@ -262,7 +272,7 @@ class ServerTarget:
 
     # Making one
 
-    async def _create(self, wanted: Wanted) -> ServerPlaylist:
+    async def _create(self, wanted: Wanted, entries: Sequence[Entry]) -> ServerPlaylist:
         """Make the playlist and read it; what was begun is known again after a kill."""
         listed = await self._server.playlists(self._account)
         taken = {playlist.name for playlist in listed}
@@ -274,7 +284,7 @@ class ServerTarget:
             remote_id="", created="", content_hash=_hash(wanted.ids),
         )  # fmt: skip
         await self._save(row)
-        description = f"{self._playlist.about or _rule_in_words(self._playlist)} {self._mark}"
+        description = self._words(wanted, entries)
         try:
             remote_id = await self._server.create_playlist(
                 self._account, name, self._playlist.kind, wanted.ids,
@@ -295,9 +305,41 @@ class ServerTarget:
             self._mark not in present.description
         ):
             await self._server.describe_playlist(self._account, remote_id, description=description)
+            present = await self._server.playlist(self._account, remote_id)
         await self._remember(row, state="active", present=present)
-        self._write_journal(present)
+        note_made(self._services.settings.data_dir, self._playlist.name, self.name, present)
+        await self._note_words(present)
         return present
+
+    def _words(self, wanted: Wanted, entries: Sequence[Entry]) -> str:
+        """Return the description of the list, with the mark."""
+        there = set(wanted.items.values())
+        words = describe_list(self._playlist, [e for e in entries if e.item_id in there])
+        return f"{words} {self._mark}"
+
+    async def _describe(self, present: ServerPlaylist, words: str) -> int:
+        """Say anew why things are on a list that was written; return the requests sent.
+
+        What a person wrote there stays: only words of ours are replaced.
+        """
+        if Capability.MARK not in self._server.info.capabilities or present.description == words:
+            return 0
+        async with self._database.read() as session:
+            ours = await get_fact(session, self._words_fact)
+        if ours is None or ours["hash"] != _hash([present.description]):
+            return 0
+        try:
+            await self._server.describe_playlist(self._account, present.id, description=words)
+            await self._note_words(await self._server.playlist(self._account, present.id))
+        except ConnectorError as error:  # the list itself is written
+            log.warning("%s: %s keeps its old description: %s", self._source, present.name, error)
+        return 1
+
+    async def _note_words(self, present: ServerPlaylist) -> None:
+        """Remember the description as the server gives it back."""
+        async with self._database.write() as session:
+            value = {"hash": _hash([present.description])}
+            await set_fact(session, self._words_fact, value)
 
     async def _remember(
         self, target: PlaylistTarget | None, *, state: str, present: ServerPlaylist | None = None
@@ -327,32 +369,6 @@ class ServerTarget:
                 .on_conflict_do_update(index_elements=["playlist", "target"], set_=values)
             )
 
-    def _read_journal(self) -> dict[str, str]:
-        """Return what this playlist was at this target: id: moment of making."""
-        path = self._services.settings.data_dir / JOURNAL_NAME
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return {}
-        noted: dict[str, str] = {}
-        for line in lines:
-            try:
-                said = json.loads(line)
-                if (said["playlist"], said["target"]) == (self._playlist.name, self.name):
-                    noted[said["id"]] = said["created"]
-            except (ValueError, KeyError, TypeError):
-                continue  # cut short by a kill
-        return noted
-
-    def _write_journal(self, present: ServerPlaylist) -> None:
-        said = {
-            "playlist": self._playlist.name, "target": self.name, "id": present.id,
-            "created": present.created,
-        }  # fmt: skip
-        path = self._services.settings.data_dir / JOURNAL_NAME
-        with path.open("a", encoding="utf-8") as file:
-            file.write("\n" + json.dumps(said) + "\n" if _is_cut(path) else json.dumps(said) + "\n")
-
     def _items(self, present: ServerPlaylist, wanted: Wanted) -> tuple[int, ...]:
         return tuple(wanted.items[i] for i in present.item_ids if i in wanted.items)
 
@@ -360,18 +376,9 @@ class ServerTarget:
         return Receipt(self._playlist.name, self.name, state, message, entries, **more)
 
 
-JOURNAL_NAME = "playlists.jsonl"
-"""What was made on servers: outlives the catalogue, where a server can hold no mark."""
-
-
 def target_name(source: str, profile: str) -> str:
     """Return how an account's playlist is named in receipts and editions."""
     return f"{source} ({profile})"
-
-
-def _is_cut(path: Any) -> bool:
-    content = path.read_bytes() if path.exists() else b""
-    return bool(content) and not content.endswith(b"\n")
 
 
 def _note(missing: Sequence[str]) -> str:
@@ -382,9 +389,3 @@ def _note(missing: Sequence[str]) -> str:
 
 def _hash(ids: Sequence[str]) -> str:
     return hashlib.blake2b("\n".join(ids).encode(), digest_size=16).hexdigest()
-
-
-def _rule_in_words(playlist: PlaylistSettings) -> str:
-    """Return why things are on the list, for people who see it on the server."""
-    where = f" where {playlist.where}" if playlist.where else ""
-    return f"Made by Anagnorisis: {playlist.kind}{where}, by {playlist.order}."[:400]
