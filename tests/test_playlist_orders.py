@@ -84,16 +84,18 @@ async def titles(services: Services, order: str, **more: Any) -> list[str]:
 
 TEN: list[tuple[str, dict[str, Any], str]] = [
     ("predicted", {}, r"predicted \d"),
-    ("radio", {}, "rated|predicted"),
+    ("radio", {}, "^never played; (rated|predicted)"),
     ("newest", {"kind": "images"}, "added"),
-    ("random", {"where": "rating >= 5"}, "rated"),
+    ("random", {"where": "rating >= 5"}, "^by chance; rated"),
     ("unsure", {}, "a rating would teach much"),
     ('similar to "Sad"', {}, r"like Sad \(0\.\d\d\)"),
     ('about "slow, sad strings"', {"where": "duration < 10 min"}, "about “slow, sad strings”"),
     ('chain from "Sad"', {}, "the beginning|nearest to"),
     ('path from "Sad" to "Frantic"', {}, "of the way from Sad to Frantic"),
     ('mix "Sad" + "battle drums" - "Frantic"', {}, r"near Sad \+ battle drums - Frantic"),
-    ("year desc, title", {"where": 'about "a calm forest" or rated'}, "rated|predicted"),
+    ("year desc, title", {"where": 'about "a calm forest" or rated'}, r"^year (\d{4}|unknown); "),
+    ("duration", {}, r"^duration \d+\.\d min; (rated|predicted)"),
+    ("added desc", {"kind": "videos"}, r"^added \d\d \w+ 20\d\d; "),
     ("daily mix 1", {}, "one of those|near them"),
 ]
 
@@ -242,7 +244,8 @@ async def test_neighbours_are_kept_apart(house: Services) -> None:
 def row(number: int, artist: str = "", title: str = "", **more: Any) -> Any:
     values = {
         "id": number, "kind": "music", "title": title or f"Track {number}", "artist": artist,
-        "album": "", "series": None, "genre": None, "duration": 200.0,
+        "album": "", "series": None, "genre": None, "duration": 200.0, "artists": None,
+        "album_artist": None,
     }  # fmt: skip
     return SimpleNamespace(**(values | more))
 
@@ -278,6 +281,20 @@ def test_there_are_not_too_many_of_anything() -> None:
     assert ids(not_too_many(many, VarietySettings())) == [1, 2, 3, 4, 5, 6, 7]
 
 
+def test_each_of_several_artists_counts_and_albums_may_be_namesakes() -> None:
+    many = picks(
+        row(1, "Ann, Bo", artists='["Ann", "Bo"]'), row(2, "Ann", artists='["ann"]'),
+        row(3, "Bo, Cy", artists='["Bo", "Cy"]'), row(4, "Cy", artists='["Cy"]'),
+    )  # fmt: skip
+    assert ids(not_too_many(many, VarietySettings(per_artist=1))) == [1, 4]
+    hits = picks(
+        row(1, album="Greatest Hits", album_artist="Queen"),
+        row(2, album="Greatest Hits", album_artist="ABBA"),
+        row(3, album="Greatest hits", album_artist="queen"),
+    )
+    assert ids(not_too_many(hits, VarietySettings(per_album=1))) == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("fresh", "length", "expected"),
     [(0.5, 4, [1, 2, 5, 6]), (1.0, 4, [5, 6]), (0.0, 4, [1, 2, 3, 4]), (0.3, 3, [1, 2, 5])],
@@ -287,7 +304,23 @@ def test_freshness_is_kept_even_where_the_list_gets_shorter(
 ) -> None:
     stale = {1, 2, 3, 4}
     many = picks(*(row(number) for number in range(1, 7)))
-    assert ids(let_fresh_in(many, stale, fresh, length)) == expected
+    assert ids(let_fresh_in(many, [stale], fresh, length)) == expected
+
+
+def test_freshness_never_empties_a_small_library() -> None:
+    """Day after day, by the rule of three editions: whatever the size, there is a list."""
+    for size in (5, 40, 51, 70, 85, 300):
+        many = picks(*(row(number) for number in range(size)))
+        editions: list[set[int]] = []
+        for _ in range(12):
+            found = ids(let_fresh_in(many, editions[:3], 0.3, 60))
+            assert 2 * len(found) >= min(size, 60)
+            assert len(set(found)) == len(found)
+            if editions and size >= 120:
+                assert sum(item not in editions[0] for item in found) >= 18
+            editions.insert(0, set(found))
+        if size >= 85:
+            assert len(set.union(*editions)) > 60  # and it does change
 
 
 async def test_plays_are_counted_by_their_profile(house: Services) -> None:
@@ -295,3 +328,28 @@ async def test_plays_are_counted_by_their_profile(house: Services) -> None:
     async with house.database.write() as session:
         await session.execute(update(Play).values(profile_id=1))
     assert await titles(house, "newest", where="played") == ["Sad"]
+
+
+async def test_radio_tells_what_was_heard(house: Services) -> None:
+    await play(house, "Sad", 40)
+    await play(house, "Sad", 30)
+    await play(house, "Frantic", 1, "skipped")
+    whys = {entry.title: entry.why for entry in await choose(house, playlist("radio"), DAY)}
+    assert whys["Sad"].startswith("played 2 times, last 30 days ago; ")
+    assert whys["Frantic"].startswith("skipped once, last lately; ")
+
+
+async def test_a_list_in_hours_has_an_end_and_holds_what_fits(house: Services) -> None:
+    pictures = await choose(house, playlist("newest", kind="images", limit="8 min"), DAY)
+    assert len(pictures) == 2  # of no length: taken for four minutes each
+    async with house.database.read() as session:
+        rows = (
+            await session.execute(
+                select(Item.title, Item.duration)
+                .where(Item.kind == "music")
+                .order_by(Item.duration.desc())
+            )
+        ).all()
+    limit = f"{rows[1].duration / 60 + 0.01:.2f} min"
+    first = await titles(house, "duration desc", limit=limit)
+    assert first == [rows[1].title]  # the longest alone would be too long

@@ -58,6 +58,12 @@ def test_a_rating_of_nothing_still_has_a_chance() -> None:
     assert weigh([heard(0)])[0] > 0
 
 
+def test_thousands_of_skips_leave_a_chance() -> None:
+    weights = weigh([heard(0, skips=100_000, days=0), heard(9)])
+    assert 0 < weights[0] < weights[1]
+    assert sorted(draw(weights, 2, seed="x")) == [0, 1]
+
+
 @given(st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=40), st.text(max_size=8))
 def test_a_draw_is_without_replacement_and_the_same_for_the_same_seed(
     weights: list[float], seed: str

@@ -33,12 +33,14 @@ def candidates_query(
     ours = (Rating.item_id == Item.id) & (Rating.profile_id == scope.profile_id)
     expected = (Prediction.item_id == Item.id) & (Prediction.profile_id == scope.profile_id)
     first = first_places()
-    query = (
+    query: Any = (
         select(
             Item.id, Item.kind, Item.title, Item.artist, Item.album, Item.duration,
             Item.added_at.label("added"), Location.size, Location.path, Location.local_path,
             Source.root, Rating.value.label("rating"), Prediction.value.label("predicted"),
             Prediction.uncertainty,
+            func.json_extract(Item.facts, "$.artists").label("artists"),
+            func.json_extract(Item.facts, "$.album_artist").label("album_artist"),
             func.json_extract(Item.facts, "$.genres[0]").label("genre"),
             func.json_extract(Item.facts, "$.series").label("series"),
             func.json_extract(Item.facts, "$.season").label("season"),
@@ -54,6 +56,7 @@ def candidates_query(
     if only_unrated:
         query = query.where(Rating.value.is_(None))
     if isinstance(order, ByField):
+        query = query.add_columns(sorting_column(order.fields[0][0], scope).label("sorted_by"))
         for name, is_down in order.fields:
             column = sorting_column(name, scope)
             query = query.order_by((column.desc() if is_down else column.asc()).nulls_last())

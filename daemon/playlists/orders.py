@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from connectors.base import Kind
 from daemon.playlists.problems import Abstained
 from daemon.playlists.radio import Heard, draw, weigh
+from daemon.playlists.reasons import tell_field, tell_listening, told
 from daemon.playlists.terms import item_of, joined_spaces, term_of
 from daemon.playlists.variety import Pick
 from daemon.rules import tree
@@ -60,15 +61,6 @@ class Wish:
         return max(20 * self.count, 2000)
 
 
-def told(row: Any) -> str:
-    """Return what is known of the person's liking."""
-    if row.rating is not None:
-        return f"rated {row.rating:g}"
-    if row.predicted is not None:
-        return f"predicted {row.predicted:.1f} ± {row.uncertainty:.1f}"
-    return "not rated yet"
-
-
 async def put_in_order(order: tree.Order, wish: Wish) -> list[Pick]:
     """Return the candidates in their order. Raises Abstained."""
     name = order.name if isinstance(order, tree.Plain) else type(order).__name__
@@ -111,7 +103,11 @@ async def _radio(_order: tree.Order, wish: Wish) -> list[Pick]:
             rating = next(r for r in (row.rating, predicted, mean) if r is not None)
             facts.append(Heard(rating, *heard.get(row.id, (0, 0, None))))
         drawn = draw(weigh(facts), wish.room, seed=wish.seed)
-        return [Pick(wish.rows[n], told(wish.rows[n])) for n in drawn]
+        midnight = datetime.combine(wish.day, time(), UTC)
+        return [
+            Pick(wish.rows[n], f"{tell_listening(facts[n], midnight)}; {told(wish.rows[n])}")
+            for n in drawn
+        ]
 
     return await asyncio.to_thread(order)
 
@@ -124,12 +120,17 @@ async def _newest(_order: tree.Order, wish: Wish) -> list[Pick]:
 async def _random(_order: tree.Order, wish: Wish) -> list[Pick]:
     chance = random.Random(wish.seed)
     drawn = chance.sample(range(len(wish.rows)), min(wish.room, len(wish.rows)))
-    return [Pick(wish.rows[n], told(wish.rows[n])) for n in drawn]
+    return [Pick(wish.rows[n], f"by chance; {told(wish.rows[n])}") for n in drawn]
 
 
 async def _by_field(order: tree.Order, wish: Wish) -> list[Pick]:
     assert isinstance(order, tree.ByField)
-    return [Pick(row, told(row)) for row in wish.rows[: wish.room]]  # the query has sorted them
+    name = order.fields[0][0]
+    has_told = name in ("rating", "predicted", "uncertainty", "title", "artist")
+    return [  # the query has sorted them
+        Pick(row, told(row) if has_told else f"{tell_field(name, row.sorted_by)}; {told(row)}")
+        for row in wish.rows[: wish.room]
+    ]
 
 
 async def _first(wish: Wish, rows: Rows, key: Callable[[Any], Any]) -> list[Any]:

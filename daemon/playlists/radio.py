@@ -69,4 +69,4 @@ def _recency(times: Sequence[datetime | None]) -> list[float]:
 
 
 def _sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
+    return 1 / (1 + math.exp(min(-x, 300.0)))  # thousands of skips are no overflow

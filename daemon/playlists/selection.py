@@ -112,8 +112,8 @@ async def _finish(wish: Wish, playlist: PlaylistSettings, picks: Sequence[Pick])
     )
     count = _about_how_many(playlist.limit, [pick.row for pick in kept])
     if variety.fresh:
-        heard = await _on_last_editions(services, playlist.name, wish.day)
-        kept = let_fresh_in(kept, heard, variety.fresh, count)
+        editions = await _last_editions(services, playlist.name, wish.day)
+        kept = let_fresh_in(kept, editions, variety.fresh, count)
     if variety.distance and len(kept) > 2:
         kept = await _keep_apart(services, playlist, kept[: ROOM * count])
     entries = _cut((_make_entry(pick.row, pick.why) for pick in kept), playlist.limit)
@@ -156,8 +156,11 @@ async def _keep_apart(
     return [by_id[item_id] for item_id in order]
 
 
-async def _on_last_editions(services: Services, name: str, day: date) -> set[int]:
-    """Return what was on the last editions before the day, so that a second run is the same."""
+async def _last_editions(services: Services, name: str, day: date) -> list[set[int]]:
+    """Return what was on the last editions before the day, the newest first.
+
+    Those of the day itself do not count, so that a second run is the same.
+    """
     async with services.database.read() as session:
         editions = (
             await session.scalars(
@@ -171,12 +174,11 @@ async def _on_last_editions(services: Services, name: str, day: date) -> set[int
     for edition in editions:
         if edition.at.astimezone().date() < day:
             kept.setdefault(edition.target, []).append(edition)
-    return {
-        item_id
-        for of_target in kept.values()
-        for edition in of_target[:EDITIONS]
-        for item_id in edition.item_ids
-    }
+    return [
+        {item_id for of_target in kept.values() for edition in of_target[n : n + 1]
+         for item_id in edition.item_ids}
+        for n in range(EDITIONS)
+    ]  # fmt: skip
 
 
 async def find_entries(session: AsyncSession, item_ids: Sequence[int], why: str) -> list[Entry]:
@@ -219,13 +221,21 @@ def _about_how_many(limit: str, rows: Sequence[Any]) -> int:
 
 
 def _cut(entries: Iterable[Entry], limit: str) -> list[Entry]:
-    """Return the longest beginning that keeps within the limit."""
+    """Return the longest beginning that keeps within the limit; what alone is longer is left out.
+
+    What is of unknown length counts as a typical one: a list of such has an end, too.
+    """
     amount, unit = parse_limit(limit)
     if unit == "items":
         return list(islice(entries, int(amount)))
     kept, used = [], 0.0
     for entry in entries:
-        used += (entry.duration or 0.0) if unit == "seconds" else entry.size
+        length = (
+            entry.duration or TYPICAL_SECONDS if unit == "seconds" else entry.size or TYPICAL_BYTES
+        )
+        if length > amount:
+            continue
+        used += length
         if used > amount:
             break
         kept.append(entry)

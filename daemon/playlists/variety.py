@@ -1,5 +1,6 @@
 """Keeps a list from being more of the same."""
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,25 +40,52 @@ def not_too_many(picks: Iterable[Pick], variety: VarietySettings) -> Iterator[Pi
     limits = (variety.per_artist, variety.per_album, variety.per_genre)
     counts: tuple[Counter[str], ...] = (Counter(), Counter(), Counter())
     for pick in picks:
-        row = pick.row
-        names = (row.artist, row.album or row.series or "", row.genre or "")
+        told = _names(pick.row)
         if any(
-            limit and name and count[name.casefold()] >= limit
-            for name, limit, count in zip(names, limits, counts, strict=True)
+            limit and any(count[name] >= limit for name in names)
+            for names, limit, count in zip(told, limits, counts, strict=True)
         ):
             continue
-        for name, count in zip(names, counts, strict=True):
-            count[name.casefold()] += 1
+        for names, count in zip(told, counts, strict=True):
+            count.update(names)
         yield pick
 
 
+def _names(row: Any) -> tuple[set[str], set[str], set[str]]:
+    """Return whose it is, of which album and of which genre; albums of two bands may be namesakes.
+
+    Of several artists each counts.
+    """
+    artists = json.loads(row.artists or "[]") or ([row.artist] if row.artist else [])
+    album = row.album or row.series or ""
+    return (
+        {artist.casefold() for artist in artists},
+        {f"{album}\n{row.album_artist or ''}".casefold()} if album else set(),
+        {row.genre.casefold()} if row.genre else set(),
+    )
+
+
 def let_fresh_in(
+    picks: Sequence[Pick], editions: Sequence[Collection[int]], fresh: float, length: int
+) -> list[Pick]:
+    """Return the first `length` picks of which at least the share `fresh` is on no last edition.
+
+    The order stays. Where too few are fresh, fewer editions count; then the list gets shorter
+    rather than staler; and where half of it would be gone, so much newness cannot be had.
+    """
+    whole = list(picks[:length])
+    kept: list[Pick] = []
+    for count in range(len(editions), 0, -1):
+        heard = {item_id for edition in editions[:count] for item_id in edition}
+        kept = _with_share(picks, heard, fresh, length)
+        if len(kept) >= len(whole):
+            return kept
+    return kept if 2 * len(kept) >= len(whole) and kept else whole
+
+
+def _with_share(
     picks: Sequence[Pick], heard: Collection[int], fresh: float, length: int
 ) -> list[Pick]:
-    """Return the first `length` picks of which at least the share `fresh` is not in `heard`.
-
-    The order stays. Where too few are fresh, the list gets shorter rather than staler.
-    """
     most_stale = length - round(fresh * length + 0.499)
     kept: list[Pick] = []
     stale = 0
