@@ -125,6 +125,31 @@ async def test_journeys_begin_and_end_where_they_should(house: Services) -> None
     assert len(calm) == 10
 
 
+async def test_journeys_through_more_than_one_matrix_are_the_same(
+    house: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = ('similar to "Sad"', 'about "battle drums"', 'mix "Sad" - "Frantic"')
+    whole = [await titles(house, order) for order in orders]
+    monkeypatch.setattr("daemon.playlists.orders.MOST_CANDIDATES", 4)
+    assert [await titles(house, order) for order in orders] == whole
+    chain = await titles(house, 'chain from "Sad"')
+    assert (chain[0], len(chain)) == ("Sad", 4)
+    assert chain[1] == whole[0][0]
+    way = await titles(house, 'path from "Sad" to "Frantic"')
+    assert (way[0], way[-1], len(way)) == ("Sad", "Frantic", 4)
+
+
+async def test_of_namesakes_the_one_of_the_kind_is_meant(house: Services) -> None:
+    async with house.database.write() as session:
+        first = select(Item.id).where(Item.kind == "images").order_by(Item.id).limit(1)
+        await session.execute(
+            update(Item).where(Item.id == first.scalar_subquery()).values(title="Sad")
+        )
+    assert (await titles(house, 'chain from "Sad"'))[0] == "Sad"
+    pictures = await choose(house, playlist('chain from "Sad"', kind="images"), DAY)
+    assert (pictures[0].title, pictures[0].why[:13]) == ("Sad", "the beginning")
+
+
 async def test_what_cannot_be_found_is_told(house: Services) -> None:
     with pytest.raises(Abstained, match="There is no item Nowhere"):
         await choose(house, playlist('similar to "Nowhere Man"'), DAY)

@@ -25,7 +25,7 @@ from daemon.store.models import Item, Play, Rating
 from daemon.workers.worker import WorkerFailed
 
 MOST_CANDIDATES = 20_000
-"""Of a journey: what goes into one matrix. Of more, those with the best predictions go."""
+"""What goes into one matrix. Journeys through more go through those nearest to their ends."""
 MOST_ON_THE_WAY = 500
 LOVED = 7.0
 """Rating from which something is loved; without a rating, prediction."""
@@ -194,7 +194,7 @@ def _number(row: Any) -> str:
 
 async def _similar(order: tree.Order, wish: Wish) -> list[Pick]:
     assert isinstance(order, tree.SimilarTo)
-    item = await item_of(wish.services, order.item)
+    item = await item_of(wish.services, order.item, wish.kind)
     found = await _arrange(wish, "near", [[1.0, item.id, []]], wish.room)
     why = f"like {item.title} ({{:.2f}})"
     return [Pick(row, f"{why.format(c)}; {told(row)}") for row, c in found if row.id != item.id]
@@ -226,7 +226,7 @@ async def _mix(order: tree.Order, wish: Wish) -> list[Pick]:
 
 async def _chain(order: tree.Order, wish: Wish) -> list[Pick]:
     assert isinstance(order, tree.Chain)
-    item = await item_of(wish.services, order.first)
+    item = await item_of(wish.services, order.first, wish.kind)
     count = min(MOST_ON_THE_WAY, 2 * wish.count)
     picks: list[Pick] = []
     for row, cosine in await _arrange(wish, "chain", [[1.0, item.id, []]], count):
@@ -346,12 +346,31 @@ async def _arrange(
 ) -> list[tuple[Any, float]]:
     """Return (row, cosine) in the order of a journey through the vectors."""
     spaces = [[s.name, s.dimensions] for s in await joined_spaces(wish.services, wish.kind)]
-    rows = wish.rows
-    if len(rows) > MOST_CANDIDATES:
-        rows = sorted(rows, key=lambda row: (-(row.predicted or 0), row.id))[:MOST_CANDIDATES]
-    by_id = {row.id: row for row in rows}
-    found = await wish.services.index.call("arrange", how, spaces, list(by_id), terms, count)
+    by_id = {row.id: row for row in wish.rows}
+    ids = list(by_id)
+    if how == "near":
+        found = await _nearest(wish, spaces, ids, terms, count)
+    else:
+        if len(ids) > MOST_CANDIDATES:  # the ends themselves are among them
+            around = await _nearest(wish, spaces, ids, terms, MOST_CANDIDATES)
+            ids = [item_id for item_id, _ in around]
+        found = await wish.services.index.call("arrange", how, spaces, ids, terms, count)
     return [(by_id[item_id], cosine) for item_id, cosine in found]
+
+
+async def _nearest(
+    wish: Wish, spaces: list[list[Any]], ids: Sequence[int], terms: list[list[Any]], count: int
+) -> list[list[Any]]:
+    """Return [item id, cosine], the nearest first: of all, and in bounded memory."""
+    found: list[list[Any]] = []
+    for start in range(0, len(ids), MOST_CANDIDATES):
+        part = ids[start : start + MOST_CANDIDATES]
+        found += await wish.services.index.call("arrange", "near", spaces, part, terms, count)
+        if len(found) > len(part):
+            found = await asyncio.to_thread(
+                heapq.nsmallest, count, found, lambda each: (-each[1], each[0])
+            )
+    return found
 
 
 async def _find_heard(wish: Wish) -> dict[int, Any]:

@@ -22,8 +22,11 @@ NEAREST = 100
 MOST = 100_000
 
 
-async def find_named(session: AsyncSession, name: str) -> Item | None:
-    """Return the item that a rule names: by id (#1a2b), path, title, or "artist - title"."""
+async def find_named(session: AsyncSession, name: str, kind: Kind) -> Item | None:
+    """Return the item that a rule names: by id (#1a2b), path, title, or "artist - title".
+
+    Of namesakes one of the kind is meant, then the first that was there.
+    """
     item_id = parse_public_id(name.removeprefix("#")) if name.startswith("#") else None
     if item_id is None and "/" in name:
         item_id = await find_item_at(session, name)
@@ -37,15 +40,18 @@ async def find_named(session: AsyncSession, name: str) -> Item | None:
         )
         same = or_(same, both)
     found: Item | None = await session.scalar(
-        select(Item).where(Item.gone_at.is_(None), same).order_by(Item.id).limit(1)
+        select(Item)
+        .where(Item.gone_at.is_(None), same)
+        .order_by(Item.kind != kind, Item.id)
+        .limit(1)
     )
     return found
 
 
-async def item_of(services: Services, name: str) -> Item:
+async def item_of(services: Services, name: str, kind: Kind) -> Item:
     """Return the item that a rule names. Raises Abstained."""
     async with services.database.read() as session:
-        item = await find_named(session, name)
+        item = await find_named(session, name, kind)
     if item is None:
         raise Abstained(f"There is no item {name}: name a title, a path, or an id such as #1a2b.")
     return item
@@ -65,7 +71,7 @@ async def term_of(
 ) -> list[Any]:
     """Return a point for `VectorWorker.arrange`: an item of that name, or else the words."""
     async with services.database.read() as session:
-        item = await find_named(session, name)
+        item = await find_named(session, name, kind)
     if item is not None:
         return [sign, item.id, []]
     if not words_too:
@@ -91,7 +97,7 @@ async def _near(services: Services, near: tree.Near, kind: Kind) -> list[int]:
     limit = NEAREST if near.least is None else MOST
     try:
         if near.to == "like":
-            item = await item_of(services, near.what)
+            item = await item_of(services, near.what, kind)
             if near.least is None:
                 hits = await services.search.similar(item.id, kind=kind, limit=limit)
                 return [item.id, *(hit.item_id for hit in hits)]
