@@ -1,12 +1,14 @@
 """The Playlists pages and their API, over a server and a file."""
 
+import re
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 import pytest
 from aiohttp.test_utils import TestClient
+from yarl import URL
 
-from daemon.playlists.shelf import READY, find_playlists, ready_playlists
+from daemon.playlists.shelf import READY, find_playlist, find_playlists, ready_playlists
 from daemon.services import Services
 from daemon.store.models import public_id
 from daemon.store.smart_playlists import save_smart_playlist
@@ -104,12 +106,38 @@ async def test_a_playlist_is_made_tried_kept_changed_and_switched_off(site: Site
     assert jellyfin.playlist_items("Mine") != []
     text = await (await client.get("/playlist-editor?name=Mine")).text()
     assert "duration &gt; 63 s" in text
-    answer = await client.post("/playlist-editor", data=form | {"name": "Mein Radio & mehr",
-                                                                "keep": ""})  # fmt: skip
+    answer = await client.post(
+        "/playlist-editor",
+        data=form | {"name": "Mein Radio & mehr", "was": "Mein Radio & mehr", "keep": ""},
+    )
     assert "in the settings file" in await answer.text()
     await client.post("/playlists/Mine/off")
     assert (await client.get("/playlists/Mine")).status == 404
     assert jellyfin.playlist_items("Mine") != []
+
+
+async def test_the_editor_loses_nothing_that_it_does_not_show(site: Site) -> None:
+    services, client, _ = site
+    made = {"name": "AC/DC? 100 %", "order": "title", "unrated": True, "public": True,
+            "profile": "me", "refresh": "by hand"}  # fmt: skip
+    assert (await client.post("/api/playlists", json=made)).status == 201
+    text = await (await client.get("/playlists")).text()
+    (path,) = re.findall(r'href="(/playlists/AC[^"]*)"', text)
+    assert "AC/DC? 100 %" in await (await client.get(URL(path, encoded=True))).text()
+    (path,) = re.findall(r'href="(/playlist-editor\?name=AC[^"]*)"', text)
+    text = await (await client.get(URL(path, encoded=True))).text()
+    assert 'name="was" value="AC/DC? 100 %"' in text
+    form = {"name": "AC/DC? 100 %", "kind": "music", "order": "title", "limit": "5 tracks",
+            "keep": ""}  # fmt: skip
+    answer = await client.post("/playlist-editor", data=form)
+    assert answer.status == 422  # somebody else's: not made new over it
+    assert "There is a playlist AC/DC? 100 %: take another name" in await answer.text()
+    answer = await client.post("/playlist-editor", data=form | {"was": "AC/DC? 100 %"})
+    assert answer.status == 200
+    kept = await find_playlist(services, "AC/DC? 100 %")
+    assert kept is not None
+    assert (kept.limit, kept.unrated, kept.public, kept.profile) == ("5 tracks", True, True, "me")
+    assert kept.refresh == ""  # what the form shows is as it says
 
 
 async def test_ready_made_rules_are_off_until_switched_on(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from urllib.parse import quote
 
 import aiohttp_jinja2
 import jinja2
@@ -61,7 +62,11 @@ def create_app(services: Services, runner: Runner, *, password: str | None) -> w
     app.on_response_prepare.append(add_headers)
     app.cleanup_ctx.append(app[LOOP_MONITOR].run_with)
     aiohttp_jinja2.setup(
-        app, loader=jinja2.PackageLoader("web"), undefined=jinja2.StrictUndefined, autoescape=True
+        app,
+        loader=jinja2.PackageLoader("web"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        filters={"segment": lambda name: quote(name, safe="")},  # of a path: a slash, too
     )
     for module in (sign_in, viewer, browse, item, rate, playlists, taste, jobs, wiki):
         app.add_routes(module.routes)

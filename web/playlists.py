@@ -91,25 +91,31 @@ async def edit(request: web.Request) -> web.Response:
     if name and found is None:
         raise web.HTTPNotFound(text=f"There is no playlist {name}.")
     values = found.model_dump(mode="json") if found else EMPTY
-    return await _editor(request, values)
+    return await _editor(request, values, was=name)
 
 
 @routes.post("/playlist-editor")
 async def try_or_keep(request: web.Request) -> web.Response:
     """Show what the rule in the form would choose, or keep it; a wrong rule is told."""
     services, form = request.app[SERVICES], await read_form(request)
-    values, viewer = _values(form), await find_viewer(request)
-    if len(viewer.profiles) > 1:
+    viewer, was = await find_viewer(request), str(form.get("was", ""))
+    before = await find_playlist(services, was) if was else None
+    values = _values(form)
+    if before:  # the form knows not all options
+        values = before.model_dump(include={"profile", "unrated", "public"}) | values
+    elif len(viewer.profiles) > 1:
         values.setdefault("profile", viewer.profile.name)
     try:
         playlist = understand(values)
         if "keep" in form:
+            if playlist.name != was and await find_playlist(services, playlist.name):
+                raise PlaylistProblem(f"There is a playlist {playlist.name}: take another name.")
             await keep_playlist(services, playlist)
             raise web.HTTPSeeOther(f"/playlists/{quote(playlist.name, safe='')}")
         entries = await choose(services, playlist, today())
     except (PlaylistProblem, Abstained, UnknownProfile) as problem:
-        return await _editor(request, values, problem=str(problem))
-    return await _editor(request, values, entries=entries)
+        return await _editor(request, values, was=was, problem=str(problem))
+    return await _editor(request, values, was=was, entries=entries)
 
 
 def _values(form: MultiDictProxy[Any]) -> dict[str, Any]:
@@ -128,14 +134,15 @@ def _values(form: MultiDictProxy[Any]) -> dict[str, Any]:
 
 
 async def _editor(
-    request: web.Request, values: dict[str, Any], *, problem: str = "",
+    request: web.Request, values: dict[str, Any], *, was: str, problem: str = "",
     entries: Sequence[Entry] | None = None,
 ) -> web.Response:  # fmt: skip
     services = request.app[SERVICES]
     rows = None if entries is None else [(public_id(e.item_id), e) for e in entries]
     response = show(
         request, await find_viewer(request), "playlist_editor.html", "playlist_editor.html",
-        values=EMPTY | values, problem=problem, entries=rows, kinds=KINDS, fields=FIELDS.values(),
+        values=EMPTY | values, was=was, problem=problem, entries=rows, kinds=KINDS,
+        fields=FIELDS.values(),
         servers=[server.name for server in services.settings.servers], variety=VARIETY,
     )  # fmt: skip
     if problem:
