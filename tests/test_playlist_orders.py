@@ -270,7 +270,7 @@ def row(number: int, artist: str = "", title: str = "", **more: Any) -> Any:
     values = {
         "id": number, "kind": "music", "title": title or f"Track {number}", "artist": artist,
         "album": "", "series": None, "genre": None, "duration": 200.0, "artists": None,
-        "album_artist": None,
+        "album_artist": None, "recording": None,
     }  # fmt: skip
     return SimpleNamespace(**(values | more))
 
@@ -289,9 +289,12 @@ def test_the_same_recording_comes_once() -> None:
             row(1, "Band", "Song"), row(2, "BAND", "song", duration=202.0),
             row(3, "Band", "Song", duration=320.0),  # live
             row(4, "Other", "Song"), row(5, "", "Song"), row(6, "", "Song"),
+            row(7, "Band", "First", recording="r-1"),
+            row(8, "Band feat. X", "1st", recording="r-1"),
+            row(9, "Band", "First", recording="r-2", duration=300.0),
         )
     )  # fmt: skip
-    assert ids(found) == [1, 3, 4, 5, 6]
+    assert ids(found) == [1, 3, 4, 5, 6, 7, 9]
 
 
 def test_there_are_not_too_many_of_anything() -> None:

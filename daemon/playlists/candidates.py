@@ -40,6 +40,9 @@ def candidates_query(
             Source.root, Rating.value.label("rating"), Prediction.value.label("predicted"),
             Prediction.uncertainty,
             func.json_extract(Item.facts, "$.artists").label("artists"),
+            func.json_extract(Item.facts, "$.provider_ids.musicbrainz_recording").label(
+                "recording"
+            ),
             func.json_extract(Item.facts, "$.album_artist").label("album_artist"),
             func.json_extract(Item.facts, "$.genres[0]").label("genre"),
             func.json_extract(Item.facts, "$.series").label("series"),

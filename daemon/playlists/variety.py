@@ -24,14 +24,18 @@ class Pick:
 def without_doubles(picks: Iterable[Pick]) -> Iterator[Pick]:
     """Leave out what is the same recording as an earlier one: another file, another album."""
     seen: dict[tuple[str, str], list[float]] = {}
+    recordings: set[str] = set()
     for pick in picks:
         row = pick.row
+        if row.recording and row.recording in recordings:
+            continue
         key = (row.title.casefold(), row.artist.casefold())
         lengths = seen.setdefault(key, [])
         if row.duration is not None and row.kind == "music" and row.artist:
             if any(abs(row.duration - length) <= SAME_SECONDS for length in lengths):
                 continue
             lengths.append(row.duration)
+        recordings.add(row.recording)
         yield pick
 
 
