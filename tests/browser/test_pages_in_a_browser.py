@@ -245,6 +245,18 @@ def test_nothing_is_wider_than_a_phone(page: Page, daemon: DaemonProcess) -> Non
         assert wide <= 0, path
 
 
+def test_on_a_phone_playlists_are_switched_on_without_scrolling_sideways(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    beyond = """(where) => [...document.querySelectorAll(where)]
+        .filter((e) => e.getBoundingClientRect().right > innerWidth
+                       || e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent)"""
+    page.goto("/playlists")
+    assert page.get_by_role("button", name="Switch it on").count() > 5
+    assert page.evaluate(beyond, "main td, main button, .top nav a") == []
+    page.goto("/playlist-editor")
+    assert page.evaluate(beyond, "main td, main button, main input") == []
+
+
 def test_every_page_has_one_heading_and_labels_for_all_that_can_be_filled_in(
     page: Page, daemon: DaemonProcess
 ) -> None:
