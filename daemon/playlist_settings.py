@@ -104,6 +104,9 @@ class VarietySettings(Section):
     """How far surprises are let in: each prediction counts as higher by this many of its standard
     deviations."""
 
+    temperature: float = Field(default=1.0, ge=0.1, le=10)
+    """How much chance a radio has: below 1 what is likely comes sooner, above 1 all come alike."""
+
 
 class PlaylistSettings(Section):
     """One smart playlist."""

@@ -17,7 +17,7 @@ from daemon.playlists.m3u8 import file_name, paths_in, render
 from daemon.playlists.radio import RECENCY_FLOOR, Heard, draw, weigh
 from daemon.playlists.receipt import Receipt
 from daemon.playlists.reconciler import preview, reconcile
-from daemon.playlists.selection import Entry
+from daemon.playlists.selection import Entry, choose
 from daemon.services import Services
 from daemon.steps.step import StepIncomplete
 from daemon.store.models import PlaylistWrite
@@ -183,6 +183,20 @@ async def test_another_day_brings_another_programme(household: Household) -> Non
         orders = [[entry.item_id for entry in receipt.entries] for receipt in days]
         assert len({tuple(order) for order in orders}) == 3
         assert not Path(days[0].target).exists()
+
+
+async def test_a_cold_radio_brings_what_is_likely_a_hot_one_anything(household: Household) -> None:
+    async with household.open() as services:
+        paths = await seeded(household, services)
+        for n, path in enumerate(paths):
+            await rate_path(services, path, 5 if n else 10)
+        firsts = {}
+        for heat in (0.1, 10.0):
+            playlist = PlaylistSettings(name="R", order="radio", variety={"temperature": heat})
+            lists = [await choose(services, playlist, DAY + timedelta(days=n)) for n in range(20)]
+            firsts[heat] = Counter(entries[0].title for entries in lists)
+        assert firsts[0.1] == {"Track 0": 20}
+        assert len(firsts[10.0]) > 3
 
 
 async def test_a_list_is_as_long_as_its_limit_says(household: Household) -> None:

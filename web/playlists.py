@@ -43,6 +43,7 @@ VARIETY = {
     "distance": "neighbours at least so far apart (0 to 1)",
     "fresh": "so much of it new since the last editions (30%)",
     "unsure": "surprises: predictions higher by so many deviations (0 to 2)",
+    "temperature": "how much chance a radio has (1; less for what is likely, more for all alike)",
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from connectors.base import Kind
+from daemon.playlists.candidates import PAGE
 from daemon.playlists.problems import Abstained
 from daemon.playlists.radio import Heard, draw, weigh
 from daemon.playlists.reasons import tell_field, tell_listening, told
@@ -54,6 +55,8 @@ class Wish:
     """About how many are wanted."""
     unsure: float = 0.0
     """How many standard deviations a prediction counts as higher."""
+    temperature: float = 1.0
+    """How much chance a radio has."""
 
     @property
     def room(self) -> int:
@@ -102,7 +105,7 @@ async def _radio(_order: tree.Order, wish: Wish) -> list[Pick]:
             predicted = row.predicted if wish.trusted else None
             rating = next(r for r in (row.rating, predicted, mean) if r is not None)
             facts.append(Heard(rating, *heard.get(row.id, (0, 0, None))))
-        drawn = draw(weigh(facts), wish.room, seed=wish.seed)
+        drawn = draw(weigh(facts), wish.room, seed=wish.seed, temperature=wish.temperature)
         midnight = datetime.combine(wish.day, time(), UTC)
         return [
             Pick(wish.rows[n], f"{tell_listening(facts[n], midnight)}; {told(wish.rows[n])}")
@@ -160,12 +163,17 @@ async def _rediscover(_order: tree.Order, wish: Wish) -> list[Pick]:
 async def _next_episode(_order: tree.Order, wish: Wish) -> list[Pick]:
     """Take what was left unfinished, and of each series the one after the last finished."""
     async with wish.services.database.read() as session:
-        rows = await session.execute(
+        plays = await session.stream(
             select(Play.item_id, Play.outcome, Play.played_at)
-            .where(Play.profile_id == wish.profile_id)
+            .join(Item, Item.id == Play.item_id)
+            .where(Play.profile_id == wish.profile_id, Item.kind == wish.kind)
             .order_by(Play.played_at, Play.id)
         )
-        last = {row.item_id: (row.outcome, row.played_at) for row in rows}
+        last = {
+            row.item_id: (row.outcome, row.played_at)
+            async for rows in plays.partitions(PAGE)
+            for row in rows
+        }
     found: list[tuple[datetime, int, Pick]] = []
     series: dict[str, list[Any]] = {}
     for row in wish.rows:
@@ -376,17 +384,20 @@ async def _nearest(
 async def _find_heard(wish: Wish) -> dict[int, Any]:
     """Return (full plays, skips, last played) by item."""
     async with wish.services.database.read() as session:
-        rows = await session.execute(
+        plays = await session.stream(
             select(
                 Play.item_id,
                 func.count().filter(Play.outcome == "finished"),
                 func.count().filter(Play.outcome == "skipped"),
                 func.max(Play.played_at, type_=Play.played_at.type),
             )
-            .where(Play.profile_id == wish.profile_id)
+            .join(Item, Item.id == Play.item_id)
+            .where(Play.profile_id == wish.profile_id, Item.kind == wish.kind)
             .group_by(Play.item_id)
         )
-        return {item_id: counts for item_id, *counts in rows}
+        return {
+            item_id: counts async for rows in plays.partitions(PAGE) for item_id, *counts in rows
+        }
 
 
 _ORDERS: dict[str, Callable[[Any, Wish], Awaitable[list[Pick]]]] = {

@@ -79,6 +79,7 @@ async def _choose(services: Services, playlist: PlaylistSettings, day: date) -> 
     wish = Wish(
         services, rows, profile.id, playlist.kind, day, f"{playlist.name} {day}", trusted,
         _about_how_many(playlist.limit, rows), playlist.variety.unsure,
+        playlist.variety.temperature,
     )  # fmt: skip
     picks = await put_in_order(order, wish) if rows else []
     return await _finish(wish, playlist, picks)
