@@ -16,8 +16,10 @@ from connectors.base import Kind
 from daemon.playlist_settings import PlaylistSettings, VarietySettings
 from daemon.playlists.problems import Abstained
 from daemon.playlists.selection import Entry, choose
+from daemon.playlists.sorts import name_sort
 from daemon.playlists.variety import Pick, let_fresh_in, not_too_many, without_doubles
 from daemon.services import Services
+from daemon.store.descriptions import save_parts
 from daemon.store.models import Item, Play, PlaylistWrite, PredictionState, Rating
 from daemon.store.plays import record_play
 from daemon.store.ratings import rate
@@ -356,6 +358,16 @@ async def test_plays_are_counted_by_their_profile(house: Services) -> None:
     async with house.database.write() as session:
         await session.execute(update(Play).values(profile_id=1))
     assert await titles(house, "newest", where="played") == ["Sad"]
+
+
+async def test_a_sort_is_named_by_what_models_perceived_too(house: Services) -> None:
+    async with house.database.read() as session:
+        ids = list(await session.scalars(select(Item.id).where(Item.kind == "images")))
+    said = [(item_id, "seen:eyes", "Looks like: palace, Lake") for item_id in ids[:4]]
+    async with house.database.write() as session:
+        await save_parts(session, ids[:4], said, ["seen:eyes"])
+    assert set((await name_sort(house, ids[:4], ids)).split(", ")) >= {"palace", "Lake"}
+    assert "palace" not in await name_sort(house, ids[4:], ids)
 
 
 async def test_radio_tells_what_was_heard(house: Services) -> None:

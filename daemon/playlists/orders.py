@@ -4,7 +4,6 @@ import asyncio
 import heapq
 import math
 import random
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -18,6 +17,7 @@ from daemon.playlists.candidates import PAGE
 from daemon.playlists.problems import Abstained
 from daemon.playlists.radio import Heard, draw, weigh
 from daemon.playlists.reasons import tell_field, tell_listening, told
+from daemon.playlists.sorts import LOVED, find_liked, name_sort
 from daemon.playlists.terms import item_of, joined_spaces, term_of
 from daemon.playlists.variety import Pick
 from daemon.rules import tree
@@ -28,8 +28,6 @@ from daemon.workers.worker import WorkerFailed
 MOST_CANDIDATES = 20_000
 """What goes into one matrix. Journeys through more go through those nearest to their ends."""
 MOST_ON_THE_WAY = 500
-LOVED = 7.0
-"""Rating from which something is loved; without a rating, prediction."""
 LONG_AGO = 60
 """Days after which something is long not played."""
 MOST_SORTS = 6
@@ -262,7 +260,7 @@ async def _daily_mix(order: tree.Order, wish: Wish) -> list[Pick]:
     """One sort of what the person likes: some of it known, the rest near it and well predicted."""
     assert isinstance(order, tree.DailyMix)
     spaces = [[s.name, s.dimensions] for s in await joined_spaces(wish.services, wish.kind)]
-    liked = await _find_liked(wish)
+    liked = await find_liked(wish.services, wish.profile_id, wish.kind)
     if len(liked) < LEAST_LIKED:
         raise Abstained(f"Daily mixes begin with {LEAST_LIKED} liked items; rate or play more.")
     sorts = await wish.services.index.call(
@@ -274,7 +272,7 @@ async def _daily_mix(order: tree.Order, wish: Wish) -> list[Pick]:
     near = await _arrange(
         wish, "near", [[1.0, item_id, []] for item_id in members[:200]], wish.room
     )
-    name = await _name_of(wish, members, list(liked))
+    name = await name_sort(wish.services, members, list(liked))
     return await asyncio.to_thread(_mixed, near, set(members), wish, name)
 
 
@@ -293,60 +291,6 @@ def _mixed(
             why = "one of those" if row.id in members else f"near them ({cosine:.2f})"
             scored.append((-score, row.id, Pick(row, f"{name}: {why}; {told(row)}")))
     return [pick for _, _, pick in sorted(scored, key=lambda each: each[:2])]
-
-
-async def _find_liked(wish: Wish) -> dict[int, float]:
-    """Return the items of the kind that are loved or often finished, each with its weight."""
-    async with wish.services.database.read() as session:
-        rated = await session.execute(
-            select(Rating.item_id, Rating.value)
-            .join(Item, Item.id == Rating.item_id)
-            .where(Rating.profile_id == wish.profile_id, Item.kind == wish.kind,
-                   Rating.value >= LOVED)
-            .order_by(Rating.item_id)
-        )  # fmt: skip
-        liked = {row.item_id: float(row.value) / 10 for row in rated}
-        heard = await session.execute(
-            select(Play.item_id)
-            .join(Item, Item.id == Play.item_id)
-            .where(Play.profile_id == wish.profile_id, Item.kind == wish.kind,
-                   Play.outcome == "finished")
-            .group_by(Play.item_id)
-            .having(func.count() >= 3)
-            .order_by(Play.item_id)
-        )  # fmt: skip
-        low = set(
-            await session.scalars(
-                select(Rating.item_id).where(
-                    Rating.profile_id == wish.profile_id, Rating.value < LOVED
-                )
-            )
-        )
-    for item_id in heard.scalars():
-        if item_id not in low:
-            liked.setdefault(item_id, 0.5)
-    return liked
-
-
-async def _name_of(wish: Wish, members: Sequence[int], liked: Sequence[int]) -> str:
-    """Return the words that set a sort apart: genres, tags and makers that are commoner in it."""
-    inside, everywhere = Counter[str](), Counter[str]()
-    of_it = set(members)
-    async with wish.services.database.read() as session:
-        for start in range(0, len(liked), 500):
-            rows = await session.execute(
-                select(Item.id, Item.facts, Item.artist).where(
-                    Item.id.in_(liked[start : start + 500])
-                )
-            )
-            for row in rows:
-                words = {*row.facts.get("genres", ()), *row.facts.get("keywords", ()), row.artist}
-                everywhere.update(words)
-                if row.id in of_it:
-                    inside.update(words)
-    inside.pop("", None)
-    telling = sorted(inside, key=lambda word: (-(inside[word] ** 2) / (everywhere[word] + 2), word))
-    return ", ".join(telling[:3]) or "what belongs together"
 
 
 async def _arrange(
