@@ -284,7 +284,7 @@ async def test_the_description_says_why_and_what_a_person_wrote_there_stays(
             first = await write(services)
             said = jellyfin.playlist("Radio").overview or ""
             assert said.startswith("Made by Anagnorisis: music, by radio.\nBand - Track 0")
-            assert f"{first.entries[0].title}: not rated yet" in said
+            assert f"{first.entries[0].title}: never played; not rated yet" in said
             assert "[anagnorisis:" in said
             jellyfin.requests.clear()
             assert (await write(services)).state == "unchanged"
