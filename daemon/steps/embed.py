@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 from sqlalchemy import select
@@ -18,7 +19,7 @@ from daemon.chosen_models import ChosenModel
 from daemon.services import Services
 from daemon.steps.perceivers import may_work
 from daemon.steps.step import Step, StepFailed, StepRun
-from daemon.store.descriptions import compose, find_parts, hash_text
+from daemon.store.descriptions import find_parts, hash_text, passages
 from daemon.store.facts import set_fact
 from daemon.store.models import Fact, Item, Vector, now
 from daemon.store.work import count_due, find_due, mark_done, mark_failed
@@ -248,8 +249,9 @@ async def _prepare_facts(services: Services, space: Space, items: Sequence[Item]
 async def _prepare_texts(services: Services, space: Space, items: Sequence[Item]) -> _Batch:
     async with services.database.read() as session:
         parts = await find_parts(session, [item.id for item in items])
-    texts = [compose(parts[item.id]) for item in items]
-    chunked = await services.workers.text.call("chunk", texts)
+    texts = [passages(parts[item.id]) for item in items]
+    cut = iter(await services.workers.text.call("chunk", list(chain.from_iterable(texts))))
+    chunked = [list(chain.from_iterable(islice(cut, len(of_item)))) for of_item in texts]
     chunks = {hash_text(chunk): chunk for of_item in chunked for chunk in of_item}
     async with services.database.read() as session:
         known = await _known_contents(session, space, list(chunks))

@@ -19,6 +19,9 @@ models have the model's name behind a colon: `omni:gemma-4-e2b`."""
 OF_FILES = ("sidecar", "tags", "server", "text")
 """What is read and not perceived."""
 
+WORDS_OF_MODELS = ("heard", "seen")
+"""The producers of lists of words, not sentences."""
+
 MAXIMUM_LENGTH = 96_000
 """Characters of a composed description; bounds what is embedded and indexed of one item."""
 
@@ -35,6 +38,17 @@ def compose(parts: Mapping[str, str]) -> str:
     ordered = sorted(parts, key=lambda producer: (order_of(producer), producer))
     texts = [parts[producer].strip() for producer in ordered if parts[producer].strip()]
     return "\n\n".join(texts)[:MAXIMUM_LENGTH]
+
+
+def passages(parts: Mapping[str, str]) -> list[str]:
+    """Return what is embedded each by itself: the description, and the words of models.
+
+    "Sounds like: slow, strings" beside names, dates and genres in one vector is found by none of
+    its words.
+    """
+    words = {producer for producer in parts if producer.partition(":")[0] in WORDS_OF_MODELS}
+    whole = compose({producer: parts[producer] for producer in parts if producer not in words})
+    return [text for text in (whole, *(parts[producer] for producer in sorted(words))) if text]
 
 
 def hash_text(words: str) -> str:
