@@ -157,6 +157,19 @@ def _weight(values: Doubles, head: Doubles, other: Doubles) -> float:
     return float(np.clip(apart @ (values - head) / scale, 0, 1)) if scale > 0 else 0.0
 
 
+def falls_behind(labels: Labels, in_use: TasteSettings, *, learnt: int, seed: int) -> bool:
+    """Tell whether settings chosen anew do worse than those in use, on ratings new to both.
+
+    The first `learnt` ratings are those that the settings in use were chosen by: on these they
+    would look better than they are. Below MINIMUM_RATINGS others nothing speaks against the new.
+    """
+    if labels.ratings - learnt < MINIMUM_RATINGS:
+        return False
+    new, _ = hold_out(labels, seed=seed)
+    old, _ = hold_out(labels, seed=seed, settings=in_use)
+    return is_worse(labels.values[learnt : labels.ratings], new[learnt:], old[learnt:])
+
+
 def is_worse(ratings: Doubles, new: Doubles, old: Doubles) -> bool:
     """Tell whether predictions are worse than others by more than one paired standard error."""
     more = (ratings - new) ** 2 - (ratings - old) ** 2

@@ -11,9 +11,8 @@ from ml.evaluation import (
     MINIMUM_RATINGS,
     Labels,
     cross_validate,
-    hold_out,
+    falls_behind,
     is_trusted,
-    is_worse,
     stack,
 )
 from ml.facts_space import FACTS_DIMENSIONS, FACTS_SPACE, facts_vector
@@ -160,14 +159,15 @@ class VectorWorker:
 
     def train(
         self, spaces: list[str], labels: dict[str, list[Any]], seed: int,
-        incumbent: dict[str, Any] | None = None,
+        incumbent: dict[str, Any] | None = None, learnt: int = 0,
     ) -> dict[str, Any]:  # fmt: skip
         """Choose the settings for a profile's labels, and measure them on held-out ratings.
 
         `spaces` is the text space and those of media; `labels` is {"items", "values", "scales"},
         ratings (of scale 1) first, in the order they were given. Items without a text vector are
         left out. Below the minimum of ratings the figures are empty, and the settings are the
-        defaults. `worse`: whether settings that are in use so far do better on the same ratings.
+        defaults. `worse`: whether the settings in use so far, chosen by the first `learnt`
+        ratings, do better on the others.
         """
         known = self._labels(spaces, labels)
         if known.ratings < MINIMUM_RATINGS:
@@ -176,12 +176,9 @@ class VectorWorker:
         figures = cross_validate(known, seed=seed)
         figures["weak_labels"] = len(known.values) - known.ratings
         settings = choose_settings(known.items, known.values, known.scales)
-        is_behind = False
-        if incumbent is not None:
-            ratings = known.values[: known.ratings]
-            new, _ = hold_out(known, seed=seed + 1)
-            old, _ = hold_out(known, seed=seed + 1, settings=TasteSettings.from_dict(incumbent))
-            is_behind = is_worse(ratings, new, old)
+        is_behind = incumbent is not None and falls_behind(
+            known, TasteSettings.from_dict(incumbent), learnt=learnt, seed=seed + 1
+        )
         return {
             "settings": settings.as_dict(),
             "figures": figures,

@@ -10,6 +10,7 @@ from ml.evaluation import (
     MINIMUM_RATINGS,
     Labels,
     cross_validate,
+    falls_behind,
     hold_out,
     is_trusted,
     is_worse,
@@ -519,6 +520,20 @@ def test_settings_that_do_worse_are_told(tmp_path: Path) -> None:
     assert is_worse(liked, bad, good)
     assert not is_worse(liked, good, bad)
     assert not is_worse(liked, good, good)
+
+
+def test_the_model_in_use_is_not_judged_by_what_it_was_chosen_by() -> None:
+    told = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        features = library(rng, 22)
+        labels = Labels.of(features, opinions(rng, features))
+        in_use = choose(labels.take(np.arange(22)).items, labels.values)
+        told.append([
+            falls_behind(labels, in_use, learnt=learnt, seed=1) for learnt in (0, 13, 22)
+        ])  # fmt: skip
+    assert any(of_all for of_all, _, _ in told)
+    assert not any(few or none for _, few, none in told)
 
 
 def test_the_newest_ratings_are_a_split_of_their_own() -> None:

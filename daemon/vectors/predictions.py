@@ -160,7 +160,9 @@ class Predictions:
             return "no new ratings"
         await self._learning.refresh()
         incumbent = model.settings["head"] if model and model.figures else None
-        trained = await self._learning.call("train", spaces, labels.as_dict(), SEED, incumbent)
+        trained = await self._learning.call(
+            "train", spaces, labels.as_dict(), SEED, incumbent, model.ratings if model else 0
+        )
         is_better = not trained["worse"]
         async with self._database.write() as session:
             if is_better:
