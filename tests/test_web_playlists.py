@@ -40,6 +40,8 @@ async def test_the_page_previews_writes_and_brings_back(site: Site) -> None:
     assert "Mein Radio &amp; mehr" in text
     text = await (await client.get(NAME)).text()
     assert "would be written" in text
+    assert "From the settings file." in text
+    assert "Change it" not in text
     assert not jellyfin.playlists
     text = await (await client.post(f"{NAME}/write")).text()
     assert "6 entries" in text
@@ -102,6 +104,9 @@ async def test_a_playlist_is_made_tried_kept_changed_and_switched_off(site: Site
     assert "lenght &gt; 3" in text  # what was typed is not lost
     answer = await client.post("/playlist-editor", data=form | {"keep": ""})
     assert answer.url.path == "/playlists/Mine"
+    text = await answer.text()
+    assert "where <code>duration &gt; 63 s" in text
+    assert 'href="/playlist-editor?name=Mine">Change it' in text
     assert await run_step(services, "playlists")
     assert jellyfin.playlist_items("Mine") != []
     text = await (await client.get("/playlist-editor?name=Mine")).text()

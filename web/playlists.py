@@ -17,6 +17,7 @@ from daemon.playlists.shelf import (
     find_playlist,
     find_playlists,
     forget_playlist,
+    is_of_settings,
     keep_playlist,
     ready_playlists,
     understand,
@@ -189,5 +190,6 @@ async def _page(request: web.Request, receipts: Sequence[Receipt], did: str) -> 
     entries = [(public_id(e.item_id), e) for e in receipts[0].entries] if receipts else []
     return show(
         request, await find_viewer(request), "playlist.html", "playlist.html", playlist=wanted,
-        receipts=receipts, did=did, entries=entries, editions=editions, targets=targets,
+        is_of_settings=is_of_settings(request.app[SERVICES], wanted.name), receipts=receipts,
+        did=did, entries=entries, editions=editions, targets=targets,
     )  # fmt: skip
