@@ -149,6 +149,9 @@ def test_what_is_told_without_json_is_a_table(house: Household) -> None:
         "id", "kind", "score", "predicted", "uncertainty", "rating", "title", "path"
     ]  # fmt: skip
     assert len(lines) == 3
+    best = typed_rows(house, "rank", "--limit", "1")[0]
+    assert lines[1].startswith(best["id"])
+    assert lines[1].endswith(best["path"])  # whole, however long: it is there to be used
 
 
 def test_search_by_words_name_and_meaning(house: Household) -> None:

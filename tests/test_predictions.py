@@ -14,6 +14,7 @@ from daemon.store.labels import find_labels, guess
 from daemon.store.models import Prediction, PredictionState, TasteModel, now, public_id
 from daemon.store.plays import record_play
 from daemon.vectors import index, predictions, rate_next
+from daemon.vectors.predictions import Reason, Reasons
 from daemon.vectors.reasons import tell_reasons
 from ml import evaluation, facts_space
 from tests.household import Household, item_at, rate_path, run_steps
@@ -152,6 +153,10 @@ async def test_reasons_name_what_is_alike_and_reach_page_and_api(household: Hous
             (line,) = await tell_reasons(session, [item], [reasons])
         assert line.startswith("your mean is 5.")
         assert "(rated 9, +" in line
+        moved = (Reason(item, 2.04, 9, True), Reason(reasons.moved[0].item_id, -0.04, 9, True))
+        async with services.database.read() as session:
+            (own,) = await tell_reasons(session, [item], [Reasons(5.0, moved=moved)])
+        assert own == "your mean is 5.0; like itself (rated 9, +2.0)"
         async with open_client(services) as client:
             answer = await (await client.get(f"/api/items/{public_id(item)}/why")).json()
             assert answer["why"] == line
@@ -257,6 +262,8 @@ async def test_what_to_rate_next_is_unlike_what_was_rated(household: Household) 
         await run_steps(services, "sync")
         assert await services.rate_next.suggest(1, "text", count=3, left_out=(), seed=1) == []
         await run_steps(services, "describe", "embed")
+        first = await services.rate_next.suggest(1, "text", count=1, left_out=(), seed=1)
+        assert [question.why for question in first] == ["a good one to begin with"]
         for path in liked[:8]:
             await rate_path(services, path, 9)
         asked = await services.rate_next.suggest(1, "text", count=4, left_out=(), seed=1)

@@ -19,6 +19,9 @@ from daemon.store.places import find_item_at
 DONE, FAILED, MISUSED, IN_PART = 0, 1, 2, 3
 """Exit statuses: done; failed; wrong usage, settings or values; done in part."""
 
+MOST_WIDE = 60
+"""Letters of a cell of a table that are shown; the last one, often a path to be used, is whole."""
+
 Verbs = Any
 """What `add_subparsers` returns; its class is argparse's own affair."""
 
@@ -83,12 +86,16 @@ def answer(rows: Iterable[dict[str, Any]], *, as_json: bool, columns: Iterable[s
     titles = list(columns)
     cells = [[_cell(row.get(title)) for title in titles] for row in rows]
     widths = [
-        min(60, max(len(title), *(len(row[n]) for row in cells), 0))
-        for n, title in enumerate(titles)
+        min(MOST_WIDE, max(len(title), *(len(row[n]) for row in cells), 0))
+        for n, title in enumerate(titles[:-1])
     ]
-    for row in [titles, *cells]:
-        line = "  ".join(cell[:w].ljust(w) for cell, w in zip(row, widths, strict=True))
-        print(line.rstrip())
+    for *row, last in [titles, *cells]:
+        line = [_cut(cell, width).ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join([*line, last]).rstrip())
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell if len(cell) <= width else f"{cell[: width - 1]}…"
 
 
 def tell(message: str) -> None:

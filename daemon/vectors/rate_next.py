@@ -63,10 +63,12 @@ class RateNext:
         found: Sequence[int] = await self._index.call(
             "telling", spaces, list(doubts), weights, [*rated, *list(left_out)[-MOST_KNOWN:]], count
         )
-        return [Question(item_id, _why(doubts[item_id], counts_doubt)) for item_id in found]
+        return [Question(item_id, _why(doubts[item_id], counts_doubt, rated)) for item_id in found]
 
 
-def _why(doubt: float | None, counts_doubt: bool) -> str:
+def _why(doubt: float | None, counts_doubt: bool, rated: Collection[int]) -> str:
+    if not rated:
+        return "a good one to begin with"
     if counts_doubt and doubt:
         return f"unlike what you rated, and the prediction is unsure (± {doubt:.1f})"
     return "unlike what you rated so far"

@@ -13,6 +13,7 @@ from daemon.vectors.predictions import Reason, Reasons
 PAGE = 500
 MOST_SHARED = 3
 LEAST_SHIFT = 0.05
+"""Points that are told; less would be written as 0.0."""
 WORDS = ("genres", "keywords", "artists", "people")
 """Facts of which what is shared with the reasons is told."""
 
@@ -44,27 +45,32 @@ def _line(known: dict[int, Any], item_id: int, reasons: Reasons) -> str:
     if reasons.mean is None:
         return ""
     parts = [f"your mean is {reasons.mean:.1f}"]
-    told = [_reason(known, reason) for reason in reasons.moved if reason.item_id in known]
-    if told:
-        parts.append("like " + ", ".join(told))
-    if shared := _shared(known, item_id, reasons):
+    moved = [
+        reason
+        for reason in reasons.moved
+        if reason.item_id in known and abs(reason.points) >= LEAST_SHIFT
+    ]
+    if moved:
+        parts.append("like " + ", ".join(_reason(known, item_id, reason) for reason in moved))
+    if shared := _shared(known, item_id, moved):
         parts.append("in common: " + ", ".join(shared))
     if abs(reasons.shift) >= LEAST_SHIFT:
         parts.append(f"what others think ({reasons.shift:+.1f})")
     return "; ".join(parts)
 
 
-def _reason(known: dict[int, Any], reason: Reason) -> str:
+def _reason(known: dict[int, Any], item_id: int, reason: Reason) -> str:
     said = f"rated {reason.value:g}" if reason.is_rated else "by its plays"
-    return f"{known[reason.item_id].title} ({said}, {reason.points:+.1f})"
+    title = "itself" if reason.item_id == item_id else known[reason.item_id].title
+    return f"{title} ({said}, {reason.points:+.1f})"
 
 
-def _shared(known: dict[int, Any], item_id: int, reasons: Reasons) -> list[str]:
+def _shared(known: dict[int, Any], item_id: int, moved: Sequence[Reason]) -> list[str]:
     """Return the words that the item shares with what moved it, the commonest first."""
     mine = _words(known[item_id].facts) if item_id in known else {}
     counts = Counter[str]()
-    for reason in reasons.moved:
-        if reason.item_id in known and reason.item_id != item_id:
+    for reason in moved:
+        if reason.item_id != item_id:
             counts.update(mine.keys() & _words(known[reason.item_id].facts).keys())
     return [mine[word] for word, _ in sorted(counts.items(), key=lambda c: (-c[1], c[0]))][
         :MOST_SHARED
