@@ -21,6 +21,11 @@ from daemon.store.work import MAXIMUM_ATTEMPTS
 
 LITTLE_SPACE = 1 << 30
 
+NO_SOURCES = (
+    "none in the settings, and no folder TYPE/LABEL in ANAGNORISIS_MEDIA (/mnt/media without it; "
+    "`make run` takes ./media)"
+)
+
 
 def add_verbs(verbs: Verbs) -> None:
     """Add the verbs of this module."""
@@ -52,7 +57,7 @@ async def _examine(services: Services, *, thoroughly: bool) -> AsyncIterator[Fin
         yield finding
     yield await _examine_database(services)
     if not services.settings.sources:
-        yield Finding("sources", True, "none in the settings, and no folder at /mnt/media/TYPE")
+        yield Finding("sources", True, NO_SOURCES)
     for folder in services.settings.folders:
         yield await asyncio.to_thread(_examine_folder, folder.name, folder.path)
     async for finding in examine_servers(services):
