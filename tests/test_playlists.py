@@ -175,6 +175,19 @@ async def test_an_unchanged_list_is_not_written_again(household: Household) -> N
         assert editions[0].item_ids == [entry.item_id for entry in first.entries]
 
 
+async def test_a_list_in_another_order_is_told_as_moved(household: Household) -> None:
+    async with household.open() as services:
+        await seeded(household, services)
+        first = await write(services, name="Titles", order="title", limit="3 tracks")
+        assert (first.added, first.removed, first.moved) == (3, 0, 0)
+        same = ", ".join(f'"{entry.title}"' for entry in first.entries)
+        turned = await write(
+            services, name="Titles", where=f"title in ({same})", order="title desc"
+        )  # fmt: skip
+        assert turned.state == "written"
+        assert (turned.added, turned.removed, turned.moved) == (0, 0, 2)
+
+
 async def test_another_day_brings_another_programme(household: Household) -> None:
     async with household.open() as services:
         await seeded(household, services)

@@ -2,16 +2,20 @@
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import select
 
+from connectors.edits import Edits, plan_edits
 from daemon.playlists.m3u8 import NotOurs, paths_in, read, render, write
 from daemon.playlists.receipt import Receipt, name_of
 from daemon.playlists.selection import Entry
 from daemon.store.database import Database
 from daemon.store.models import PlaylistWrite
+
+NO_EDITS = Edits((), (), (), ())
 
 
 async def bring_to_file(
@@ -39,11 +43,11 @@ def _apply(
     note = f"; {len(left_out)} cannot be named in such a file" if left_out else ""
     wanted = tuple(e.item_id for e in entries if e not in left_out)
 
-    def receipt(state: str, message: str, added: int = 0, removed: int = 0) -> Receipt:
+    def receipt(state: str, message: str, edits: Edits = NO_EDITS) -> Receipt:
         is_read = state in ("written", "unchanged") and not dry
         return Receipt(
-            playlist, str(target), state, message, entries, added, removed, missing=missing,
-            read_back=wanted if is_read else None,
+            playlist, str(target), state, message, entries, len(edits.added), len(edits.removed),
+            len(edits.moved), missing=missing, read_back=wanted if is_read else None,
         )  # fmt: skip
 
     try:
@@ -57,9 +61,12 @@ def _apply(
                 return receipt("failed", message), content
     except (OSError, NotOurs) as error:
         return receipt("failed", str(error)), content
-    before, after = set(paths_in(present or b"")), set(paths_in(content))
-    message = f"{len(wanted)} entries{note}"
-    return receipt("written", message, len(after - before), len(before - after)), content
+    edits = plan_edits(_names(present or b""), _names(content))
+    return receipt("written", f"{len(wanted)} entries{note}", edits), content
+
+
+def _names(content: bytes) -> list[str]:
+    return [os.fsdecode(path) for path in paths_in(content)]
 
 
 async def _was_deleted(database: Database, playlist: str, target: Path) -> bool:
