@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from daemon.settings import Settings
+from ml.installed import MANIFEST
 from ml.model_cards import FAMILIES, Family, ModelCard, Role, find_card
 
-MANIFEST = "anagnorisis-model.json"
 BESIDE_THE_PROGRAM = Path(__file__).resolve().parent.parent
 IN_THE_IMAGE = Path("/opt/environments")
 

@@ -1,7 +1,7 @@
 """Loads models of transformers from local folders: safetensors, no code but transformers' own."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,9 +9,9 @@ import torch
 from safetensors import SafetensorError
 
 from ml.devices import choose_device, floats_for, free_memory, is_out_of_memory, use_all_cores
+from ml.installed import weights_hash, weights_size
 from ml.perceiving import ModelUnusable, OutOfMemory
 from ml.ready import transformers
-from ml.text_embedder import weights_hash, weights_size
 
 LOAD_ERRORS = (
     OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, TypeError,
@@ -58,9 +58,9 @@ class Loaded:
             self.processor = transformers.AutoProcessor.from_pretrained(
                 self.folder, local_files_only=True, trust_remote_code=False
             )
-            model = getattr(transformers, model_class).from_pretrained(
+            model, info = getattr(transformers, model_class).from_pretrained(
                 self.folder, local_files_only=True, trust_remote_code=False, use_safetensors=True,
-                dtype=floats_for(self.device, size), **more,
+                dtype=floats_for(self.device, size), output_loading_info=True, **more,
             )  # fmt: skip
         except LOAD_ERRORS as error:
             if is_out_of_memory(error):
@@ -68,6 +68,7 @@ class Loaded:
                     f"There is not memory enough for {self.folder.name}."
                 ) from error
             raise ModelUnusable(f"{self.folder} cannot be loaded: {error}") from error
+        check_whole(info, self.folder)
         self.model: Any = model.eval()
         if not four_bit:
             self.model.to(self.device)
@@ -81,6 +82,16 @@ class Loaded:
             else value.to(self.device)
             for name, value in inputs.items() if isinstance(value, torch.Tensor)
         }  # fmt: skip
+
+
+def check_whole(info: Mapping[str, Any], folder: Path) -> None:
+    """Raise ModelUnusable where weights are missing: transformers would make some up by chance."""
+    missing = [name for name in sorted(info["missing_keys"]) if not name.startswith("pooler.")]
+    if missing:
+        raise ModelUnusable(
+            f"{folder} lacks {len(missing)} weights of such a model, {missing[0]} among them;"
+            " it may need code of its own."
+        )
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ml.installed import file_hash
+from ml.installed import MANIFEST, file_hash
 from ml.model_cards import ModelCard
 from ml.model_hub import (
     ModelMissing,
@@ -31,7 +31,6 @@ from ml.model_hub import (
     download,
 )
 
-MANIFEST = "anagnorisis-model.json"
 PINNED = "fetching.txt"
 """In a folder that is being fetched: the commit."""
 SPARE = 1 << 30

