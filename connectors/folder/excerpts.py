@@ -43,6 +43,8 @@ FRAMES = 8
 """Of a video."""
 MOST_DECODED = 400
 """Frames that are decoded at most on the way to a wanted one."""
+LOUDEST = 4.0
+"""Files of floats may hold any number; what models square would not be finite any more."""
 LONGEST_UNKNOWN = 600.0
 """Seconds that are looked at of sound that does not say how long it is."""
 
@@ -130,7 +132,9 @@ def _listen(
     offset = float((stream.start_time or 0) * stream.time_base)
     if first > 0:
         container.seek(int((first + offset) / stream.time_base), stream=stream)
-    resamplers = {rate: av.AudioResampler("flt", "mono", rate) for rate in rates}
+    # One that has nothing to do spoils the frame for those behind it.
+    in_turn = sorted(rates, key=lambda rate: rate == stream.rate)
+    resamplers = {rate: av.AudioResampler("flt", "mono", rate) for rate in in_turn}
     heard: dict[int, list[Floats]] = {rate: [] for rate in resamplers}
     begun: float | None = None
     for frame in container.decode(stream):
@@ -150,9 +154,8 @@ def _listen(
         parts = heard[rate]
         samples = np.concatenate(parts) if parts else np.empty(0, np.float32)
         skip = round(max(0.0, start - (begun or 0.0)) * rate)
-        taken.append(
-            np.nan_to_num(samples[skip : skip + round(seconds * rate)], posinf=0, neginf=0)
-        )
+        window = np.nan_to_num(samples[skip : skip + round(seconds * rate)], posinf=0, neginf=0)
+        taken.append(np.clip(window, -LOUDEST, LOUDEST))
     return taken
 
 
@@ -217,20 +220,27 @@ class _FrameFinder:
     def __init__(self, container: Any, stream: Any) -> None:
         self._container = container
         self._stream = stream
-        self._key_frames = [e.timestamp for e in stream.index_entries if e.is_keyframe]
+        self._key_frames: list[int] = []
         self._frames: Iterator[Any] = iter(())
         self._last = -1.0
 
     def find(self, wanted: float) -> Any:
         """Return the key frame before a time; one behind it where that has been passed already."""
         place = int(wanted / self._stream.time_base)
-        goes_on = self._last >= 0 and self._has_passed_key_frame_before(place)
-        if not goes_on:
-            self._container.seek(place, stream=self._stream)
-            self._frames = self._container.decode(self._stream)
+        if self._last >= 0 and self._has_passed_key_frame_before(place):
+            found = self._next(wanted)
+            if found is not None:
+                return found
+        self._container.seek(place, stream=self._stream)
+        if self._last < 0:  # Matroska's index is not read before the first seek
+            self._key_frames = [e.timestamp for e in self._stream.index_entries if e.is_keyframe]
+        self._frames = self._container.decode(self._stream)
+        return self._next(wanted, takes_first=True)
+
+    def _next(self, wanted: float, *, takes_first: bool = False) -> Any:
         for decoded, frame in enumerate(self._frames):
             time = float(frame.time or 0.0)
-            if time > self._last and ((decoded == 0 and not goes_on) or time >= wanted):
+            if time > self._last and ((decoded == 0 and takes_first) or time >= wanted):
                 self._last = time
                 return frame
             if decoded >= MOST_DECODED:
