@@ -369,8 +369,23 @@ async def test_another_model_renews_exactly_what_the_first_made_while_search_goe
         assert [(u.model, u.space.name) for u in used] == [("odd-2", "odd@2")]
         assert len(await seen(services, "odd@2")) == 8
         producers = await words(services, household.folder("images") / "10.png")
-        assert "seen:odd-2" in producers
+        assert producers.keys() == {"tags", "seen:odd-2"}  # what the old one said is gone
         assert await vectors_of(services, "gt-all%") == before  # until embed renews the words
+
+
+async def test_a_further_model_of_a_role_leaves_the_words_of_the_first(
+    household: Household,
+) -> None:
+    odd_house(household, 2)
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe")
+    household.also(models=ModelSettings(audio=(), images=("odd", "odd-2")))
+    async with household.open() as services:
+        tell(services, "odd-2", version=2)
+        await run_step(services, "describe")
+        said = await words(services, household.folder("images") / "10.png")
+        assert said.keys() == {"tags", "seen:odd", "seen:odd-2"}
+        assert len(await seen(services, "odd@1")) == len(await seen(services, "odd@2")) == 2
 
 
 async def vectors_of(services: Services, space: str) -> int:

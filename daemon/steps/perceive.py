@@ -303,8 +303,8 @@ async def _store(session: Any, perceiver: Perceiver, made: Sequence[_Made]) -> N
     well = [each for each in made if not each.error]
     if well and model.family.says:
         said = [(m.item.id, model.producer, m.words) for m in well]
-        replaced = ["omni:*"] if model.role == "omni" else [model.producer]
-        await save_parts(session, [m.item.id for m in well], said, replaced)
+        of_role = [f"{model.producer.partition(':')[0]}:*"]  # an earlier model's words go too
+        await save_parts(session, [m.item.id for m in well], said, of_role, perceiver.beside)
     if well and perceiver.space:
         contents = {
             m.item.id: [hash_text(f"{m.item.media_hash} {n}") for n in range(len(m.vectors))]

@@ -37,6 +37,8 @@ class Perceiver:
     has_text_tower: bool
     device: str
     batch: int
+    beside: tuple[str, ...]
+    """The other models of its role, by the names under which their words are kept."""
     done: int = 0
     failed: int = 0
     is_broken: bool = False
@@ -88,6 +90,7 @@ async def start_models(
         yield Perceiver(
             model, name, space, bool(about.get("has_text_tower")), str(about["device"]),
             model.family.batch,
+            tuple(m.producer for m in perceivers(services) if m.role == model.role and m != model),
         )  # fmt: skip
 
 

@@ -61,10 +61,11 @@ async def save_parts(
     item_ids: Sequence[int],
     parts: Sequence[tuple[int, str, str]],
     producers: Collection[str] = OF_FILES,
+    kept: Collection[str] = (),
 ) -> None:
     """Replace what `producers` said of the items by (item id, producer, text).
 
-    A producer "omni:*" stands for all models of that sort.
+    A producer "omni:*" stands for all models of that sort but those that are `kept`.
     """
     exact = [producer for producer in producers if not producer.endswith("*")]
     patterns = [producer[:-1] for producer in producers if producer.endswith("*")]
@@ -72,7 +73,11 @@ async def save_parts(
         Description.producer.in_(exact),
         *(Description.producer.startswith(pattern, autoescape=True) for pattern in patterns),
     )
-    await session.execute(delete(Description).where(Description.item_id.in_(item_ids), said))
+    await session.execute(
+        delete(Description).where(
+            Description.item_id.in_(item_ids), said, Description.producer.not_in(kept)
+        )
+    )
     rows = [{"item_id": i, "producer": producer, "text": t} for i, producer, t in parts if t]
     if rows:
         await session.execute(insert(Description), rows)
