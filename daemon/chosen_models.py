@@ -155,7 +155,7 @@ def _python(settings: Settings, card: ModelCard) -> str:
     if not card.environment:
         return sys.executable
     if settings.models.environments:
-        home = settings.models.environments / card.environment
+        home = settings.models.environments.expanduser() / card.environment
     elif IN_THE_IMAGE.is_dir():
         home = IN_THE_IMAGE / card.environment
     else:

@@ -4,8 +4,10 @@ Models that come inside a package of the installation have no repository; the ot
 into the model store by `models fetch`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Role = Literal["text", "audio", "images", "omni", "universal"]
@@ -162,6 +164,9 @@ DEFAULT_FAMILY: dict[Role, str] = {
 """Of a model that is named by its repository or its folder."""
 
 
+REPOSITORY = re.compile(r"[a-zA-Z0-9][\w.-]*/[a-zA-Z0-9][\w.-]*")
+
+
 def find_card(role: Role, name: str) -> ModelCard:
     """Return the card of a known model, of a repository OWNER/NAME, or of a folder.
 
@@ -170,9 +175,9 @@ def find_card(role: Role, name: str) -> ModelCard:
     known = BY_NAME.get("minilm" if name == "lite" else name)
     if known and known.role == role:
         return known
-    if name.startswith("/"):
-        return ModelCard(name, role, DEFAULT_FAMILY[role], "unknown")
-    if name.count("/") == 1 and all(name.split("/")):
+    if name.startswith(("/", "~/")):
+        return ModelCard(str(Path(name).expanduser()), role, DEFAULT_FAMILY[role], "unknown")
+    if REPOSITORY.fullmatch(name):
         return ModelCard(
             name.replace("/", "--"), role, DEFAULT_FAMILY[role], "unknown", repository=name,
             vram_gigabytes=1.0,

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from daemon.chosen_models import choose_models
 from daemon.options import SettingsError
 from daemon.playlist_settings import parse_limit
 from daemon.settings import Settings, load_settings, log_level, parse_window
@@ -85,6 +86,7 @@ backup: {keep: 14}
         ("schedule: {window: '1-2-3'}", "line 1: schedule.window: should be two times of day"),
         ("schedule: {window: 01:00-01:00}", "line 1: schedule.window: should begin and end"),
         ("models: huge", "line 1: models: should be lite, full, or a section"),
+        ("models: {text: ../here}", "line 1: models.text: ../here is no text model; it can be min"),
         ("models: {device: gpu}", "line 1: models.device: input should be 'auto', 'cpu' or"),
         ("backup: {keep: 0}", "line 1: backup.keep: input should be greater than or equal to 1"),
         ("workers: 0", "line 1: workers: input should be greater"),
@@ -148,6 +150,9 @@ def test_anchors_may_be_used(tmp_path: Path) -> None:
 
 def test_home_is_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/anna")
+    (text, *_) = choose_models(load(tmp_path, "models: {text: ~/a-model}"))
+    assert text.folder == Path("/home/anna/a-model")
+    assert not text.card.repository  # it was looked for on the hub, as NAME of ~
     settings = load(tmp_path, "sources: [{name: A, media: music, path: ~/Music}]")
     assert settings.folders[0].path == Path("/home/anna/Music")
 
