@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from daemon.steps.perceivers import fill_board, worker_name
 from daemon.steps.step import StepFailed, StepIncomplete, StepRun
 from daemon.store.models import Description, Item, ItemVector, Vector, Work
 from daemon.workers.worker import Worker, WorkerFailed
+from ml import query_worker
 from ml.model_cards import BY_NAME, FAMILIES, Family, ModelCard
+from ml.perceiving import ModelUnusable
 from tests.household import LITE, Household, find_items, item_at, run_step, run_steps
 from tests.media import make_audio, make_document, make_picture, write
 from tests.servers import furnish, living_with
@@ -409,6 +412,39 @@ async def test_search_by_words_reaches_the_space_of_the_pictures(household: Hous
         assert any("its look fits" in hit.why for hit in hits)
         similar = await services.search.similar(hits[0].item_id, limit=2)
         assert len(similar) == 2
+
+
+async def test_a_model_with_an_environment_of_its_own_answers_queries_there(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = ModelCard("odd-own", "images", "odd", "none", package="numpy", environment="own")
+    monkeypatch.setitem(BY_NAME, "odd-own", card)
+    python, log = household.home / "own" / "bin" / "python", household.home / "started.log"
+    write(python, f'#!/bin/sh\necho "$3" >> {log}\nexec {sys.executable} "$@"\n'.encode())
+    python.chmod(0o755)
+    for n in range(3):
+        paint(household, 40 * n)
+    models = ModelSettings(audio=(), images=("odd-own",), environments=household.home)
+    household.also(models=models)
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe", "embed")
+        await services.search.find("40", kind="images", limit=1)
+        started = log.read_text().split()
+        assert sorted(started) == ["ml.query_worker", "tests.odd_family"]
+    python.unlink()
+    async with household.open() as services:  # the other spaces still answer
+        assert await services.search.find("40", kind="images", limit=1)
+
+
+def test_a_model_that_does_not_answer_queries_is_not_loaded_for_each(tmp_path: Path) -> None:
+    worker = query_worker.start({})
+    folder = tmp_path / "model"
+    with pytest.raises(ModelUnusable, match="There is no model in"):
+        worker.embed_query("ml.families.clap", {"folder": str(folder)}, "clap@1", "rain")
+    folder.mkdir()
+    (folder / "config.json").write_text("not read again")
+    with pytest.raises(ModelUnusable, match="There is no model in"):
+        worker.embed_query("ml.families.clap", {"folder": str(folder)}, "clap@1", "rain")
 
 
 async def test_the_board_tells_pace_memory_and_what_is_left(household: Household) -> None:

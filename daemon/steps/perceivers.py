@@ -116,6 +116,7 @@ async def conclude(services: Services, perceiver: Perceiver, started: datetime) 
                 SpaceInUse(
                     perceiver.space, model.role, model.name, model.module,
                     dict(model.options), model.kinds, perceiver.has_text_tower,
+                    model.python if model.card.environment else "",
                 ),
                 instead_of=[u for u in others if not left],
             )  # fmt: skip

@@ -45,6 +45,8 @@ class SpaceInUse:
     kinds: tuple[str, ...]
     has_text_tower: bool
     """Whether it can be searched by words."""
+    python: str = ""
+    """The interpreter that the model needs, where that is not the program's own."""
 
 
 class VectorIndex:
@@ -153,7 +155,7 @@ async def spaces_in_use(session: AsyncSession) -> list[SpaceInUse]:
     return [
         SpaceInUse(
             Space(v["name"], v["dimensions"]), v["role"], v["model"], v["module"], v["options"],
-            tuple(v["kinds"]), v["has_text_tower"],
+            tuple(v["kinds"]), v["has_text_tower"], v.get("python", ""),
         )
         for v in rows.scalars()
     ]  # fmt: skip
@@ -171,6 +173,7 @@ async def use_space(
             "name": used.space.name, "dimensions": used.space.dimensions, "role": used.role,
             "model": used.model, "module": used.module, "options": used.options,
             "kinds": list(used.kinds), "has_text_tower": used.has_text_tower,
+            "python": used.python,
         },
     )  # fmt: skip
 

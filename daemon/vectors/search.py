@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,7 +43,9 @@ class Hit:
 class Search:
     """Answers searches; present items only."""
 
-    def __init__(self, database: Database, index: VectorIndex, queries: Worker) -> None:
+    def __init__(
+        self, database: Database, index: VectorIndex, queries: Callable[[str], Worker]
+    ) -> None:
         self._database = database
         self._index = index
         self._queries = queries
@@ -83,7 +85,9 @@ class Search:
         for used in await self._index.media_spaces():
             if kind in used.kinds:
                 points.append(
-                    await self._embed(used.module, used.options, used.space, words)
+                    await self._embed(
+                        used.module, used.options, used.space, words, used.python
+                    )
                     if used.has_text_tower else b""
                 )  # fmt: skip
         return points
@@ -134,7 +138,9 @@ class Search:
         found = [await self._nearest(space, "search", vector, kind, deep)]
         for used in seen:
             try:
-                vector = await self._embed(used.module, used.options, used.space, query)
+                vector = await self._embed(
+                    used.module, used.options, used.space, query, used.python
+                )
             except SearchUnavailable as error:
                 log.warning("%s is left out of the search: %s", used.model, error)
                 continue
@@ -143,12 +149,14 @@ class Search:
             found.append([Hit(hit.item_id, hit.score, why) for hit in hits])
         return _fuse(found, limit)
 
-    async def _embed(self, module: str, options: dict[str, Any], space: Space, query: str) -> bytes:
+    async def _embed(
+        self, module: str, options: dict[str, Any], space: Space, query: str, python: str = ""
+    ) -> bytes:
         try:
-            vector: bytes = await self._queries.call(
+            vector: bytes = await self._queries(python).call(
                 "embed_query", module, options, space.name, query
             )
-        except (WorkerDied, WorkerFailed) as error:
+        except (WorkerDied, WorkerFailed, FileNotFoundError) as error:
             raise SearchUnavailable(f"The model for queries does not answer: {error}") from error
         return vector
 

@@ -267,8 +267,7 @@ class Workers:
         """One process a model."""
         self.text = self.models[next(m.name for m in models if m.role == "text")]
         """Embeds descriptions."""
-        self.queries = Worker("queries", "ml.query_worker", {})
-        """Embeds what people search for, on the CPU: never waits behind a night's work."""
+        self._queries: dict[str, Worker] = {}
         self.vectors = Worker("vectors", "ml.vector_worker", vectors, idle_seconds=3600)
         """Search, similarity and the taste model's head, in numpy."""
         self.learning = Worker(
@@ -284,11 +283,22 @@ class Workers:
         self.scratch = scratch
         """Where decoded media lie until the models have had them."""
 
+    def queries(self, python: str = "") -> Worker:
+        """Return what embeds what people search for, by an interpreter other than the program's.
+
+        It works on the CPU, and never waits behind a night's work.
+        """
+        python = python or sys.executable
+        if python not in self._queries:
+            self._queries[python] = Worker("queries", "ml.query_worker", {}, python=python)
+        return self._queries[python]
+
     @property
     def all(self) -> tuple[Worker, ...]:
         """Every worker."""
         taste = (self.vectors, self.learning, self.evaluator)
-        return (*self.files.workers, *self.models.values(), self.pages, self.queries, *taste)
+        asking = (self.pages, *self._queries.values())
+        return (*self.files.workers, *self.models.values(), *asking, *taste)
 
     async def close(self) -> None:
         """End all the processes."""
