@@ -71,7 +71,7 @@ CARDS = (
         "laion-clap", "audio", "laion_clap", "CC0-1.0",
         repository="lukewys/laion_clap", files=("music_audioset_epoch_15_esc_90.14.pt",),
         environment="laion-clap", gigabytes=2.4, vram_gigabytes=2.5,
-        about="LAION's own CLAP for music, by the laion-clap package",
+        about="LAION's own CLAP for music, by the laion-clap package, 512 dimensions",
     ),
     ModelCard(
         "efficientnet-lite0", "images", "efficientnet", "Apache-2.0",
@@ -149,7 +149,7 @@ FAMILIES = {
     "nano_e5": Family({}),
     "musicnn": Family({"music": ({"rate": 16_000, "seconds": 3},)}, says=True),
     "clap": Family(_HEARD_48K, says=True),
-    "laion_clap": Family(_HEARD_48K),
+    "laion_clap": Family(_HEARD_48K, says=True),
     "efficientnet": Family(_SEEN, says=True, batch=16),
     "siglip": Family(_SEEN, says=True, batch=16),
     "omni": Family(_WHOLE, says=True, batch=4),

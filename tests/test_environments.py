@@ -20,6 +20,8 @@ import torch
 from safetensors.torch import save_file
 
 from daemon.workers.worker import Worker, WorkerFailed
+from ml.families import laion_clap
+from ml.perceiving import Item
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("laion-clap", "minicpm")
@@ -128,6 +130,35 @@ class Intruder:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, (str(self.place),)
+
+
+class Ear:
+    """What the package's model is asked: each sound has a direction, and so has each word."""
+
+    def get_audio_embedding_from_data(self, sounds: Any) -> Any:
+        return np.eye(512, dtype=np.float32)[np.round(sounds[:, 0]).astype(int)]
+
+    def get_text_embedding(self, texts: list[str]) -> Any:
+        return np.eye(512, dtype=np.float32)[[int(text.split("_")[1][:-1]) for text in texts]]
+
+
+@pytest.mark.parametrize("only_text", [False, True])
+def test_laion_clap_says_words_of_the_vocabulary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, only_text: bool
+) -> None:
+    (tmp_path / "model.pt").write_bytes(b"weights")
+    monkeypatch.setattr(laion_clap, "_stay_offline", lambda: None)
+    monkeypatch.setattr(laion_clap, "_check_texts", lambda texts: None)
+    monkeypatch.setattr(laion_clap, "_read_checkpoint", lambda path: {})
+    monkeypatch.setattr(laion_clap, "_build", lambda state, texts, device: Ear())
+    worker = laion_clap.start(
+        {"folder": str(tmp_path), "device": "cpu", "only_text": only_text,
+         "vocabulary": [f"word_{n}" for n in range(40)]}
+    )  # fmt: skip
+    np.save(tmp_path / "sound.npy", np.full((1, 480_000), 7, np.float32))
+    item = Item(kind="music", sound=str(tmp_path / "sound.npy"), pictures="", text="")
+    words = worker.perceive([item])["words"]
+    assert words == ([""] if only_text else ["Sounds like: word_7"])
 
 
 @needs_laion_clap

@@ -10,7 +10,7 @@ Its mel spectrogram is not that of transformers' CLAP, so the two share no space
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import torch
 from ml.devices import choose_device, out_of_memory_told, use_all_cores, vram_bytes
 from ml.installed import file_hash
 from ml.perceiving import Item, ModelUnusable, Percept, pack_percepts
+from ml.zero_shot import Vocabulary
 
 Floats = npt.NDArray[np.float32]
 
@@ -39,25 +40,30 @@ TEXTS = {
 """The names that laion-clap asks for, and where the hub has them. Only the first is really used."""
 AUDIO_MODELS = {96: "HTSAT-tiny", 128: "HTSAT-base"}
 """By the width of the first layer."""
+TEMPLATE = "The sound of {}."
 SUFFIXES = (".pt", ".ckpt", ".pth")
 
 
 def start(options: dict[str, Any]) -> "LaionClap":
-    """Load the checkpoint: {"folder", "device", "texts_folder": where the tokenizers are}.
+    """Load the checkpoint: {"folder", "device", "vocabulary": words, "only_text",
+    "texts_folder": where the tokenizers are; without it, beside the checkpoint}.
 
-    Without the last they are looked for beside the checkpoint. Raises ModelUnusable, OutOfMemory.
-    """
+    Raises ModelUnusable, OutOfMemory.
+    """  # noqa: D205
     _stay_offline()
     texts = Path(options.get("texts_folder") or options["folder"])
     _check_texts(texts)
     checkpoint = _find_checkpoint(Path(options["folder"]))
-    return LaionClap(checkpoint, texts, options.get("device", "auto"))
+    words = () if options.get("only_text") else options.get("vocabulary", ())
+    return LaionClap(checkpoint, texts, options.get("device", "auto"), words)
 
 
 class LaionClap:
     """The operations of the worker."""
 
-    def __init__(self, checkpoint: Path, texts: Path, device: str) -> None:
+    def __init__(
+        self, checkpoint: Path, texts: Path, device: str, vocabulary: Sequence[str] = ()
+    ) -> None:
         use_all_cores()
         state = _read_checkpoint(checkpoint)
         size = sum(tensor.nbytes for tensor in state.values())
@@ -65,6 +71,7 @@ class LaionClap:
         with out_of_memory_told():
             self._model = _build(state, texts, self._device)
         self._space = f"laion-clap@{file_hash(checkpoint)[:12]}:10s"
+        self._vocabulary = Vocabulary(vocabulary, TEMPLATE, self._read)
 
     def about(self) -> dict[str, Any]:
         """Return the space of the vectors, and where the model runs."""
@@ -78,8 +85,13 @@ class LaionClap:
         }
 
     def perceive(self, items: list[Item]) -> dict[str, Any]:
-        """Return a vector for each window of ten seconds at 48 kHz; it says no words."""
-        return pack_percepts([Percept(self._hear(item["sound"]), "") for item in items])
+        """Return a vector for each window of ten seconds at 48 kHz, and words."""
+        heard = [self._hear(item["sound"]) for item in items]
+        return pack_percepts([Percept(vectors, self._say(vectors)) for vectors in heard])
+
+    def _say(self, vectors: Floats) -> str:
+        words = self._vocabulary.choose(vectors)
+        return f"Sounds like: {', '.join(words)}" if words else ""
 
     def _hear(self, path: str) -> Floats:
         windows = np.load(path, allow_pickle=False)
@@ -91,15 +103,15 @@ class LaionClap:
 
     def embed_query(self, text: str) -> bytes:
         """Return the unit vector of a text, as float32."""
-        vector: bytes = self._run(self._model.get_text_embedding, [text]).astype("<f4").tobytes()
+        vector: bytes = self._read([text]).astype("<f4").tobytes()
         return vector
+
+    def _read(self, texts: list[str]) -> Floats:
+        return self._run(self._model.get_text_embedding, texts)
 
     def _run(self, embed: Callable[[Any], Floats], batch: Any) -> Floats:
         with torch.inference_mode(), out_of_memory_told():
-            vectors = embed(batch)
-        if not np.isfinite(vectors).all():
-            raise ModelUnusable("The model gave numbers that are not finite.")
-        return vectors
+            return embed(batch)
 
 
 def _whole(window: Floats) -> Floats:
