@@ -1,6 +1,5 @@
-"""What describers share: what an item is asked with, and which answers say something."""
+"""What describers share: what an item is asked with."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,19 +13,6 @@ SHORT_TEXT = 600
 """Characters up to which a text needs no summary."""
 LONGEST_TEXT = 8_000
 """Characters of a text that are shown, from its beginning, its middle and its end."""
-SHORTEST_ANSWER = 20
-
-REFUSALS = re.compile(
-    r"^\W*(i\W?m sorry|i am sorry|sorry,|i apologi[sz]e|i can\W?t|i cannot|i\W?m unable"
-    r"|i am unable|as an ai|i do not have the ability|i don\W?t have the ability|unfortunately, i)"
-    r"|\b(no|without (any|an?)) (audio|sound|image|picture|video|media|text|file)s?"
-    r" (was|were|is|are|has been|have been)? ?(provided|given|attached|available|uploaded|included)"
-    r"|please (provide|upload|share|attach|send) (the|an?|your|me)\b"
-    r"|\b(don\W?t|do not|can\W?t|cannot|am unable to|not able to) (see|hear|access|view|listen)\b"
-    r".{0,40}\b(audio|sound|image|picture|video|media|file|recording|it)\b",
-    re.IGNORECASE | re.DOTALL,
-)
-"""Answers that say nothing of the item: refused, or blind to what was shown."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +38,6 @@ def make_request(item: Item, prompts: Mapping[str, str]) -> Request | None:
     pictures = [Image.fromarray(frame) for frame in frames]
     sounds = list(np.load(item["sound"])) if item["sound"] else []
     return Request(prompt, pictures, sounds) if pictures or sounds else None
-
-
-def clean_answer(answer: str) -> str:
-    """Return what a description says; "" for a refusal, for nothing, and for endless repeating."""
-    text = " ".join(answer.split())
-    if len(text) < SHORTEST_ANSWER or REFUSALS.search(text):
-        return ""
-    words = text.lower().split()
-    if len(words) > 30 and len(set(words)) < len(words) / 5:
-        return ""  # the model was caught in a loop
-    return text
 
 
 def excerpt(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.describing import Request, clean_answer, make_request
+from ml.describing import Request, make_request
 from ml.devices import (
     choose_device,
     floats_for,
@@ -24,6 +24,7 @@ from ml.devices import (
     vram_bytes,
 )
 from ml.perceiving import Item, ModelUnusable, Percept, pack_percepts
+from ml.refusals import clean_answer
 
 IN_FOUR_BIT = 1 / 3
 """Of the weights' size in 16 bit: the language model shrinks to a quarter, the rest stays."""

@@ -18,8 +18,8 @@ SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 """Of the weights in version 0.3.0."""
 
 DIMENSIONS = 384
-CHUNK_CHARACTERS, OVERLAP = 1200, 120
-"""About 300 tokens of Latin script; the engine reads no more than 512."""
+CHUNK_BYTES, OVERLAP = 1200, 120
+"""About 300 tokens in any script: more bytes a sign go with more tokens. The engine reads 512."""
 MOST_CHUNKS = 24
 BATCH = 16
 
@@ -74,13 +74,15 @@ class MultilingualWorker:
 
 
 def _chunk(text: str) -> list[str]:
+    data = text.encode(errors="replace")
     chunks: list[str] = []
     start = 0
-    while start < len(text) and len(chunks) < MOST_CHUNKS:
-        end = min(start + CHUNK_CHARACTERS, len(text))
-        if end < len(text):
-            end = max(text.rfind(" ", start + CHUNK_CHARACTERS // 2, end), start + OVERLAP + 1)
-        if piece := text[start:end].strip():
+    while start < len(data) and len(chunks) < MOST_CHUNKS:
+        end = min(start + CHUNK_BYTES, len(data))
+        if end < len(data):
+            space = data.rfind(b" ", start + CHUNK_BYTES // 2, end)
+            end = space if space > 0 else end
+        if piece := data[start:end].decode(errors="ignore").strip():  # a cut sign is left out
             chunks.append(piece)
-        start = end if end >= len(text) else end - OVERLAP
+        start = end if end >= len(data) else end - OVERLAP
     return chunks

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ml.describing import Request, clean_answer, make_request
+from ml.describing import Request, make_request
 from ml.devices import vram_bytes
 from ml.loading import Loaded, in_batches, read_config
 from ml.perceiving import Item, ModelUnusable, Percept, pack_percepts
+from ml.refusals import clean_answer
 
 CLASSES = {
     "Gemma4ForConditionalGeneration": "Gemma4ForConditionalGeneration",
