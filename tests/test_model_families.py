@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from safetensors.torch import load_file
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from ml import describing
 from ml.devices import is_out_of_memory
@@ -158,6 +160,43 @@ def test_siglip_looks_at_frames_and_reads_queries(
         assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
 
 
+@pytest.mark.parametrize("version", ["siglip", "siglip2"])
+def test_a_strip_of_three_pixels_is_no_picture_of_three_colours(
+    made: Callable[[str], Path], version: str
+) -> None:
+    worker = siglip.start({"folder": str(made(version)), "device": "cpu"})
+    strip = np.repeat(RNG.integers(0, 255, (1, 64, 3)).astype(np.uint8), 3, axis=0)
+    (same,) = worker.embed([np.asarray(Image.fromarray(strip).convert("RGB"))])
+    wide = np.repeat(strip, 2, axis=0)[:4]  # of four pixels there is no doubt
+    (alike,) = worker.embed([wide])
+    (other,) = worker.embed([np.ascontiguousarray(wide[:, ::-1])])
+    assert np.abs(same - alike).max() < np.abs(same - other).max()
+    assert worker.embed([strip[:1]]).shape == (1, 32)
+
+
+def test_qwen_omni_is_found_in_the_checkpoint_that_speaks_too(
+    made: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The hub holds it with a talker, the part that is wanted under a name of its own."""
+    part = made("qwen_omni")
+    for path in part.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = json.loads((part / "config.json").read_text())
+    whole = {"architectures": ["Qwen2_5OmniModel"], "model_type": "qwen2_5_omni"}
+    (tmp_path / "config.json").write_text(json.dumps(whole | {"thinker_config": config}))
+    weights = load_file(part / "model.safetensors")
+    named = {f"thinker.{name}": tensor for name, tensor in weights.items()}
+    talker = {"talker.head.weight": torch.ones(2, 2)}
+    save_file(named | talker, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    found, alone = (
+        omni.start({"folder": str(f), "device": "cpu", "four_bit": False})._loaded.model
+        for f in (tmp_path, part)
+    )
+    expected = alone.state_dict()
+    assert found.state_dict().keys() == expected.keys()
+    assert all(found.state_dict()[name].equal(tensor) for name, tensor in expected.items())
+
+
 def test_a_folder_of_another_make_is_named(made: Callable[[str], Path], tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match="ClapModel was expected"):
         clap.start({"folder": str(made("siglip"))})
@@ -289,8 +328,6 @@ def test_mel_filters_are_slaneys() -> None:
 
 
 def test_efficientnet_names_what_it_sees(shared_media: Path, tmp_path: Path) -> None:
-    from PIL import Image
-
     tagger = efficientnet.start({})
     names = ("Bridge_by_Sander_Klootwijk", "greentock_by_Peter_Nerlich")
     for name in names:

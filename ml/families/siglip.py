@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 
 from ml.loading import Loaded
 from ml.two_towers import Floats, TwoTowers, unit
@@ -39,7 +40,9 @@ class Siglip(TwoTowers):
     @torch.inference_mode()
     def embed(self, pieces: Sequence[npt.NDArray[np.uint8]]) -> Floats:
         """Embed frames (H, W, 3)."""
-        inputs = self._loaded.processor(images=list(pieces), return_tensors="pt")
+        # Not arrays: of one that is three pixels high it is guessed which side is the colours.
+        pictures = [Image.fromarray(piece) for piece in pieces]
+        inputs = self._loaded.processor(images=pictures, return_tensors="pt")
         return unit(self._loaded.model.get_image_features(**self._loaded.to_device(inputs)))
 
     @torch.inference_mode()

@@ -1,7 +1,7 @@
 """Text, pictures, sound and videos in one space: EmbeddingGemma 2.
 
-A sentence vector is the mean of the states over what is not padding, cut to the Matryoshka size
-that was asked for, and made unit, as the model's own sentence-transformers files say.
+A vector is the states pooled as the model's own sentence-transformers files say (their mean over
+what is not padding), and made unit.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 
 from ml.devices import vram_bytes
 from ml.loading import Loaded, in_batches
@@ -36,6 +37,8 @@ class Universal:
     def __init__(self, options: dict[str, Any]) -> None:
         self._loaded = Loaded(options, "AutoModel", architectures=("EmbeddingGemma2Model",))
         self._recipe = read_recipe(self._loaded.folder)
+        if self._recipe.layers:
+            raise ModelUnusable(f"{self._loaded.folder} has layers behind the pooling; unknown.")
         config = self._loaded.model.config
         if options.get("only_text"):
             for tower in TOWERS:
@@ -85,7 +88,8 @@ class Universal:
 
     def _pictures(self, frames: Sequence[npt.NDArray[np.uint8]]) -> Floats:
         token = self._loaded.processor.image_token
-        return self._forward(text=[token] * len(frames), images=[[frame] for frame in frames])
+        pictures = [[Image.fromarray(frame)] for frame in frames]  # see SigLIP
+        return self._forward(text=[token] * len(frames), images=pictures)
 
     def _sounds(self, windows: Sequence[Floats]) -> Floats:
         token = self._loaded.processor.audio_token
