@@ -274,6 +274,15 @@ def test_the_describer_answers_for_pictures_sound_videos_and_texts(
         return answer(requests)
 
     monkeypatch.setattr(describer, "_answer", note)
+    tokens: list[int] = []
+    generate = describer._loaded.model.generate
+
+    def count(**options: Any) -> Any:
+        made = generate(**options)
+        tokens.append(made.shape[1] - options["input_ids"].shape[1])
+        return made
+
+    monkeypatch.setattr(describer._loaded.model, "generate", count)
     words = describer.perceive(
         [
             item("images", pictures=media / "frames.npy"),
@@ -287,6 +296,7 @@ def test_the_describer_answers_for_pictures_sound_videos_and_texts(
     )["words"]
     assert sorted(asked) == [(1, 0, 0), (1, 0, 3), (1, 3, 3), (2, 3, 0)]
     assert all(said.startswith("said ") for said in words[:5])
+    assert all(1 <= count <= 6 for count in tokens)
     assert words[5:] == ["", ""]  # a short text needs no summary, and there is nothing to see
 
 

@@ -503,6 +503,7 @@ async def test_doctor_loads_every_model_and_shows_it_samples(household: Househol
         odd, big = found["images model odd"], found["images model odd-big"]
         assert odd.is_well
         assert "2 vectors; images: Looks like: shade" in odd.message
+        assert odd.message.endswith("; answers queries")
         assert not big.is_well  # a large model that ends up on the CPU is worth a word
         assert all(worker.process_id is None for worker in services.workers.models.values())
         assert list((household.data_dir / "scratch").iterdir()) == []

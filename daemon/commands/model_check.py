@@ -14,6 +14,7 @@ from daemon.steps.perceivers import fill_board
 from daemon.workers.worker import WorkerDied, WorkerFailed
 
 SAMPLE_TEXT = "A quiet harbour in the rain. " * 40
+SAMPLE_QUERY = "a harbour at 7"
 
 
 async def examine_models(services: Services, *, thoroughly: bool) -> AsyncIterator[Finding]:
@@ -53,6 +54,9 @@ async def _try(services: Services, model: ChosenModel, about: str) -> Finding:
         said = await worker.call("about")
         loaded = time.monotonic() - begun
         told = await _show_sample(worker, model, scratch)
+        if said["has_text_tower"]:
+            await worker.call("embed_query", SAMPLE_QUERY)
+            told += "; answers queries"
         said = await worker.call("about")
     except (WorkerFailed, WorkerDied) as error:
         return Finding(about, False, str(error))
