@@ -68,7 +68,7 @@ class Loaded:
                     f"There is not memory enough for {self.folder.name}."
                 ) from error
             raise ModelUnusable(f"{self.folder} cannot be loaded: {error}") from error
-        check_whole(info, self.folder)
+        check_whole(model, info, self.folder)
         self.model: Any = model.eval()
         if not four_bit:
             self.model.to(self.device)
@@ -84,9 +84,13 @@ class Loaded:
         }  # fmt: skip
 
 
-def check_whole(info: Mapping[str, Any], folder: Path) -> None:
-    """Raise ModelUnusable where weights are missing: transformers would make some up by chance."""
-    missing = [name for name in sorted(info["missing_keys"]) if not name.startswith("pooler.")]
+def check_whole(model: Any, info: Mapping[str, Any], folder: Path) -> None:
+    """Raise ModelUnusable where weights are missing: transformers would make some up by chance.
+
+    Buffers, which follow from the configuration, may be.
+    """
+    learnt = {name for name, _ in model.named_parameters() if not name.startswith("pooler.")}
+    missing = sorted(learnt & set(info["missing_keys"]))
     if missing:
         raise ModelUnusable(
             f"{folder} lacks {len(missing)} weights of such a model, {missing[0]} among them;"

@@ -138,6 +138,7 @@ def _load(folder: Path, recipe: Recipe, device: str) -> tuple[Any, Any]:
             recipe.body, use_safetensors=True, output_loading_info=True,
             dtype=floats_for(device, weights_size(recipe.body)), **more,
         )  # fmt: skip
+        check_whole(model, info, folder)
         if recipe.has_adapters:
             for adapter in ADAPTERS:
                 model.load_adapter(
@@ -145,7 +146,6 @@ def _load(folder: Path, recipe: Recipe, device: str) -> tuple[Any, Any]:
                 )
     except LOAD_ERRORS as error:
         raise ModelUnusable(f"The text model in {folder} cannot be loaded: {error}") from error
-    check_whole(info, folder)
     if not tokenizer.is_fast:
         raise ModelUnusable(f"The text model in {folder} has no tokenizer.json.")
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
