@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
+from daemon.jobs import runner
 from daemon.jobs.queue import (
     claim,
     enqueue,
@@ -17,7 +18,7 @@ from daemon.jobs.queue import (
     group_runs,
     request_cancel,
 )
-from daemon.jobs.runner import Runner, running
+from daemon.jobs.runner import SHARES, Runner, running
 from daemon.jobs.schedule import scheduling
 from daemon.jobs.window import window_end
 from daemon.services import Services
@@ -212,7 +213,7 @@ async def test_closing_the_daemon_leaves_the_run_for_the_next_start(services: Se
         await asyncio.wait_for(begun.wait(), 10)
     async with running(Runner(services)):
         (run,) = await ended(services, group)
-    assert run.state == "done"
+    assert (run.state, run.attempts) == ("done", 1)  # an end in good order is no failed attempt
 
 
 async def test_what_a_person_asks_for_goes_before_what_the_clock_asks_for(
@@ -242,6 +243,66 @@ def local(hour: int, minute: int = 0) -> datetime:
     return datetime(2026, 3, 2, hour, minute).astimezone()
 
 
+async def test_what_waits_behind_a_long_run_does_not_pile_up(services: Services) -> None:
+    take_in = ("sync", "describe", "embed", "score")
+    for _ in range(3):  # syncs are soon done, beside a run that takes days
+        assert await enqueue_unless_waiting(services.database, take_in, origin="clock")
+        await enqueue_files(services.database, take_in, {"music": ["61"]})
+        async with services.database.write() as session:
+            await session.execute(update(JobRun).where(JobRun.step == "sync").values(state="done"))
+    async with services.database.read() as session:
+        queued = list(await session.scalars(select(JobRun.step).where(JobRun.state == "queued")))
+    assert sorted(queued) == sorted(2 * take_in[1:])
+
+
+async def test_describing_a_large_library_lets_the_next_steps_have_their_turn(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "TURN", timedelta(seconds=0.2))
+    order: list[str] = []
+    left = 3
+
+    async def describe(run: StepRun) -> str:
+        nonlocal left
+        order.append("describe")
+        if left:
+            left -= 1
+            while not run.is_over():
+                await asyncio.sleep(0.01)
+        return f"left for {run.next_time}"
+
+    async def embed(_run: StepRun) -> str:
+        order.append("embed")
+        return ""
+
+    async with (
+        step("describe", describe), step("embed", embed), step("score", embed),
+        running(Runner(services)),
+    ):  # fmt: skip
+        group = await enqueue(services.database, ["describe", "embed"], origin="start")
+        (first, _) = await ended(services, group)
+        while order.count("describe") < 4:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)  # and then it is done
+    assert first.message == "left for the next turn"
+    assert order[:2] == ["describe", "embed"]
+    assert order.count("describe") == 4
+
+
+async def test_what_a_person_asks_for_takes_as_long_as_it_takes(services: Services) -> None:
+    deadlines = {}
+
+    async def work(run: StepRun) -> str:
+        deadlines[run.origin] = run.deadline
+        return ""
+
+    async with step("describe", work), running(Runner(services)):
+        for origin in ("person", "start"):
+            await ended(services, await enqueue(services.database, ["describe"], origin=origin))
+    assert deadlines["person"] is None
+    assert deadlines["start"]
+
+
 @pytest.mark.parametrize(
     ("window", "begun", "end"),
     [
@@ -255,6 +316,12 @@ def local(hour: int, minute: int = 0) -> datetime:
 def test_the_quiet_hours_end_when_they_should(window: str, begun: datetime, end: datetime) -> None:
     assert window_end(window, begun.astimezone(UTC)) == end
     assert window_end("", begun) is None
+
+
+def test_describing_leaves_some_of_the_night_to_embedding() -> None:
+    begun = local(1).astimezone(UTC)
+    assert window_end("01:00-06:00", begun, SHARES["describe"]) == local(5)
+    assert window_end("01:00-06:00", begun, SHARES["embed"]) == local(6)
 
 
 async def test_a_scheduled_step_ends_with_the_quiet_hours_and_goes_on_the_next_night(

@@ -49,7 +49,10 @@ async def enqueue_unless_waiting(
     origin: str,
     options: Mapping[str, Any] | None = None,
 ) -> str | None:
-    """Queue the steps, unless such a group waits or, with options, is running."""
+    """Queue the steps, unless such a group waits or, with options, is running.
+
+    Of the later steps those are left out that wait already: they will find what is new.
+    """
     states = ("queued",) if not options else ACTIVE
     async with database.read() as session:
         waiting = await session.scalar(
@@ -58,7 +61,22 @@ async def enqueue_unless_waiting(
             .where(JobRun.options == dict(options or {}))
             .limit(1)
         )
-    return None if waiting else await enqueue(database, steps, origin=origin, options=options)
+    if waiting:
+        return None
+    if not options:
+        steps = await _without_waiting(database, steps, origin)
+    return await enqueue(database, steps, origin=origin, options=options)
+
+
+async def _without_waiting(database: Database, steps: Sequence[str], origin: str) -> list[str]:
+    """Leave out later steps that wait already; else each sync adds to what a long run holds up."""
+    async with database.read() as session:
+        waiting = set(
+            await session.scalars(
+                select(JobRun.step).where(JobRun.state == "queued", JobRun.origin == origin)
+            )
+        )
+    return [steps[0], *(step for step in steps[1:] if step not in waiting)]
 
 
 async def enqueue_files(
@@ -79,6 +97,7 @@ async def enqueue_files(
             }
             waiting.options = {"under": merged}
             return
+    steps = await _without_waiting(database, steps, "files")
     await enqueue(database, steps, origin="files", options={"under": dict(under)})
 
 
@@ -112,6 +131,16 @@ async def finish(database: Database, run_id: int, state: str, message: str, erro
         await session.execute(update(JobRun).where(JobRun.id == run_id).values(**values))
         await session.execute(
             delete(JobRun).where(JobRun.id < run_id - KEEP_RUNS, JobRun.state.not_in(ACTIVE))
+        )
+
+
+async def release(database: Database, run_id: int) -> None:
+    """Put a run back whose process ends in good order: that is no attempt that failed."""
+    async with database.write() as session:
+        await session.execute(
+            update(JobRun)
+            .where(JobRun.id == run_id, JobRun.state == "running")
+            .values(state="queued", attempts=JobRun.attempts - 1)
         )
 
 

@@ -8,19 +8,26 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import datetime
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 
-from daemon.jobs.queue import claim, find_cancelled, finish, requeue_interrupted
+from daemon.jobs.queue import (
+    claim,
+    enqueue_unless_waiting,
+    find_cancelled,
+    finish,
+    release,
+    requeue_interrupted,
+)
 from daemon.jobs.window import window_end
 from daemon.services import Services
 from daemon.steps import STEPS
 from daemon.steps.step import Progress, StepFailed, StepIncomplete, StepRun
-from daemon.store.models import JobRun
+from daemon.store.models import JobRun, now
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +38,13 @@ LOG_SECONDS = 10.0
 """How often the progress of a run goes to the log."""
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 10
+SHARES = {"describe": 0.8, "embed": 1.0}
+"""How much of the quiet hours may be over when a step stops: what was described is embedded yet."""
+TURN = timedelta(minutes=15)
+"""After this long describing lets the next steps have their turn: what is there can be searched
+while a large library is taken in."""
+FOLLOWING = ("describe", "embed", "score")
+"""What is queued after a turn."""
 STORE_SECONDS = 1.0
 """How often the progress of a run is written down."""
 
@@ -90,6 +104,8 @@ class Runner:
         except asyncio.CancelledError:  # the daemon ends: the run goes on at the next start
             task.cancel()
             await asyncio.wait([task])
+            with suppress(SQLAlchemyError):  # then it counts as an attempt
+                await release(self._services.database, run.id)
             raise
         finally:
             self._tasks.pop(run.id)
@@ -97,7 +113,12 @@ class Runner:
         await _persist(lambda: self._store(run.id, step_run))
         await _persist(lambda: finish(self._services.database, run.id, state, message, error))
         self.progress.pop(run.id)
+        if state == "done" and run.origin != "schedule" and step_run.is_over():
+            await _persist(lambda: self._go_on(run.origin))
         self._services.events.publish("jobs")
+
+    async def _go_on(self, origin: str) -> None:
+        await enqueue_unless_waiting(self._services.database, FOLLOWING, origin=origin)
 
     async def _outcome(self, task: asyncio.Task[str], name: str) -> tuple[str, str, str]:
         """Return the state, message and error that the run ended with."""
@@ -139,10 +160,11 @@ class Runner:
         )
 
     def _deadline(self, run: JobRun) -> datetime | None:
-        """Return when a scheduled run of a heavy step must stop; others run to their end."""
-        if run.origin != "schedule" or run.step not in ("describe", "embed"):
-            return None
-        return window_end(self._services.settings.schedule.window, run.queued_at)
+        """Return when a heavy step must stop; what a person asked for runs to its end."""
+        if run.origin == "schedule" and run.step in SHARES:
+            window = self._services.settings.schedule.window
+            return window_end(window, run.queued_at, SHARES[run.step])
+        return now() + TURN if run.step == "describe" and run.origin != "person" else None
 
     async def _store(self, run_id: int, step_run: StepRun) -> None:
         progress = step_run.progress

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from daemon.settings import parse_window
 
 
-def window_end(window: str, begun: datetime) -> datetime | None:
-    """Return when the quiet hours that `begun` falls into end, in UTC.
+def window_end(window: str, begun: datetime, share: float = 1.0) -> datetime | None:
+    """Return when the quiet hours that `begun` falls into end, in UTC, or a share of them.
 
     None where there is no window. A run that begins outside of them (the machine was off at
     night) may use as much time as the window is long.
@@ -23,4 +23,4 @@ def window_end(window: str, begun: datetime) -> datetime | None:
     if opening > local:
         opening -= timedelta(days=1)
     inside = local - opening < length
-    return ((opening if inside else local) + length).astimezone(UTC)
+    return ((opening if inside else local) + share * length).astimezone(UTC)

@@ -48,7 +48,7 @@ class StepRun:
     checkpoint: dict[str, Any]
     """What an earlier attempt of this run left; change it and call `report`."""
     deadline: datetime | None
-    """When the quiet hours end; a step that may wait stops at the next batch."""
+    """When the quiet hours or its turn end; a step that may wait stops at the next batch."""
     on_progress: Callable[["StepRun"], Awaitable[None]]
     origin: str = "person"
     """Who asked for the run; see `JobRun.origin`."""
@@ -58,6 +58,11 @@ class StepRun:
     def may_run_big(self) -> bool:
         """Whether big models may work: in the night's run, and when a person asks for it."""
         return self.origin in ("person", "schedule")
+
+    @property
+    def next_time(self) -> str:
+        """What the rest waits for when the step is over before it is done."""
+        return "the next night" if self.origin == "schedule" else "the next turn"
 
     async def report(
         self, done: int | None = None, total: int | None = None, message: str | None = None
@@ -72,7 +77,7 @@ class StepRun:
         await self.on_progress(self)
 
     def is_over(self) -> bool:
-        """Tell whether the quiet hours have ended."""
+        """Tell whether the quiet hours, or the step's turn, have ended."""
         return self.deadline is not None and now() >= self.deadline
 
 
