@@ -12,6 +12,8 @@ SPARE_MEMORY = 512 << 20
 """Bytes of VRAM that a batch may need beside the weights."""
 
 
+WANTS = ("can't allocate memory", "CUDA error: out of memory", "ALLOC_FAILED")
+"""What torch and the libraries under it say of too little memory, where the class does not."""
 LARGE_ON_CPU = 4 << 30
 """Bytes of weights from which they are held in half precision on the CPU too."""
 
@@ -57,7 +59,8 @@ def floats_for(device: str, size: int) -> torch.dtype:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Tell whether torch failed for want of memory, on either device."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(want in said for want in WANTS)
 
 
 def free_memory() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tokenizers import normalizers
 
-from ml.devices import choose_device, floats_for, is_out_of_memory, use_all_cores
+from ml.devices import choose_device, floats_for, free_memory, is_out_of_memory, use_all_cores
 from ml.installed import read_json, weights_size
 from ml.loading import LOAD_ERRORS, check_whole
 from ml.perceiving import Floats, ModelUnusable, OutOfMemory, check_finite
@@ -51,6 +51,7 @@ class TextEmbedder:
             whole = int(self._layers(torch.zeros(1, pooled, device=self.device)).shape[1])
         except RuntimeError as error:
             raise ModelUnusable(f"The layers in {folder} do not fit: {error}") from error
+        self._most_tokens = BATCH_TOKENS[self.device]
         if dimensions is not None and not 0 < dimensions <= whole:
             raise ModelUnusable(f"{name} has {whole} dimensions; `dimensions` says {dimensions}.")
         self.dimensions = dimensions or whole
@@ -101,16 +102,28 @@ class TextEmbedder:
         )  # fmt: skip
         leave_out = 0 if self._recipe.pools_prompt or not prompt else self._length(prompt)
         lengths = [len(ids) for ids in encoding["input_ids"]]
-        for batch in length_batches(lengths, BATCH_TOKENS[self.device]):
-            rows = {name: [encoding[name][place] for place in batch] for name in encoding}
-            try:
-                vectors[batch] = self._forward(rows, leave_out)
-            except RuntimeError as error:
-                if is_out_of_memory(error):
-                    raise OutOfMemory(f"{len(batch)} chunks do not fit") from error
-                raise
+        for batch in length_batches(lengths, self._most_tokens):
+            self._fill(vectors, encoding, batch, leave_out)
         check_finite(*vectors)
         return vectors
+
+    def _fill(self, vectors: Floats, encoding: Any, batch: list[int], leave_out: int) -> None:
+        """Embed a batch; one that does not fit is halved, and later ones are no larger."""
+        rows = {name: [encoding[name][place] for place in batch] for name in encoding}
+        try:
+            vectors[batch] = self._forward(rows, leave_out)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise OutOfMemory("one chunk alone does not fit") from error
+        else:
+            return
+        free_memory()  # not above: the error holds what the batch took
+        middle = len(batch) // 2
+        self._most_tokens = max(1, middle * max(map(len, rows["input_ids"])))
+        self._fill(vectors, encoding, batch[:middle], leave_out)
+        self._fill(vectors, encoding, batch[middle:], leave_out)
 
     def _length(self, prompt: str) -> int:
         """Return how many tokens a prompt takes, with what is put before it."""

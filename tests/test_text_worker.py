@@ -356,6 +356,29 @@ def test_a_packaged_model_that_was_tampered_with_is_refused(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_batch_that_does_not_fit_is_halved_and_later_ones_stay_small(
+    lite: TextWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"A quiet harbour in the rain, number {n}." for n in range(40)]
+    expected = vectors(lite.embed(texts))
+    embedder = lite._embedder
+    forward, sizes = embedder._forward, list[int]()
+
+    def small(rows: dict[str, list[list[int]]]) -> Any:
+        sizes.append(len(rows["input_ids"]))
+        if sizes[-1] > 10:
+            raise RuntimeError("CUDA error: out of memory")
+        return forward(rows)
+
+    monkeypatch.setattr(embedder, "_most_tokens", embedder._most_tokens)
+    monkeypatch.setattr(embedder, "_forward", small)
+    assert (vectors(lite.embed(texts)) * expected).sum(axis=1).min() > 0.999
+    assert max(sizes) > 10
+    sizes.clear()
+    lite.embed(texts)
+    assert max(sizes) <= 10
+
+
 def test_the_choice_of_a_device_is_explained() -> None:
     assert choose_device("auto", 0) == ("cpu", "torch finds no CUDA device")
     with pytest.raises(ModelUnusable, match="use auto"):
