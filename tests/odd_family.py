@@ -2,7 +2,8 @@
 
 Options: `log` (a file that gets a line a call), `times` (one that gets when calls began and
 ended), `most` items before it runs out of memory, `poison` (a shade that ends its process), `nan`
-(a shade that has no direction), `broken_after` calls, `seconds` a call, `version`. It hears sound
+(a shade that has no direction), `loading` seconds, `faulty` (it fails at everything), `fault_after`
+calls (from then on), `runs_on`, `broken_after` calls, `seconds` a call, `version`. It hears sound
 as a shade too, and embeds text.
 """
 
@@ -26,11 +27,13 @@ class OddFamily:
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = options
         self._calls = 0
+        time.sleep(options.get("loading", 0))
 
     def about(self) -> dict[str, Any]:
         return {
             "space": f"odd@{self._options.get('version', 1)}", "dimensions": DIMENSIONS,
-            "device": "cpu", "reason": "it is odd", "has_text_tower": True,
+            "device": self._options.get("runs_on", "cpu"), "reason": "it is odd",
+            "has_text_tower": True,
         }  # fmt: skip
 
     def perceive(self, items: list[Item]) -> dict[str, Any]:
@@ -45,6 +48,8 @@ class OddFamily:
             raise OutOfMemory(f"{len(items)} items do not fit")
         if self._options.get("poison") in shades:
             os._exit(139)
+        if self._options.get("faulty") or self._calls > self._options.get("fault_after", 10**6):
+            raise RuntimeError("CUDA error: device-side assert triggered")
         if self._calls > self._options.get("broken_after", 10**6):
             raise ModelUnusable("its weights are gone")
         nan = self._options.get("nan")

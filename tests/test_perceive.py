@@ -255,6 +255,92 @@ async def test_a_file_that_cannot_be_decoded_is_named_and_set_aside(household: H
         assert "damaged or cut short" in reason or "not a picture" in reason
 
 
+async def test_what_cannot_be_opened_now_is_no_failure_and_stays_due(
+    household: Household,
+) -> None:
+    paths = odd_house(household, 3)
+    make_document(household.folder("text") / "a.txt", "A text.")
+    async with household.open() as services:
+        await run_step(services, "sync")
+        folders = (paths[0].parent, household.folder("text"))
+        for folder in folders:  # mounts that went before the next sync
+            folder.rename(folder.with_name("away"))
+        for _ in range(4):
+            with pytest.raises(StepIncomplete, match="3 items are out of reach") as caught:
+                await run_step(services, "describe")
+            assert "described, 1 out of reach" in caught.value.summary
+        assert await failures(services) == {}
+        for folder in folders:
+            folder.with_name("away").rename(folder)
+        line = await run_step(services, "describe")
+        assert line.startswith("1 described")
+        assert "odd 3 on cpu" in line
+
+
+async def test_a_model_that_fails_at_everything_does_not_set_the_library_aside(
+    household: Household,
+) -> None:
+    odd_house(household, 24)
+    async with household.open() as services:
+        await run_step(services, "sync")
+        tell(services, faulty=True)
+        with pytest.raises(StepIncomplete, match="odd: CUDA error"):
+            await run_step(services, "describe")
+        assert sum((await failures(services)).values()) <= perceive.HOPELESS
+        tell(services)
+        assert "odd 24 on cpu" in await run_step(services, "describe")
+
+
+async def test_a_fault_of_cuda_does_not_outlive_its_process(household: Household) -> None:
+    odd_house(household, 12)
+    async with household.open() as services:
+        await run_step(services, "sync")
+        tell(services, runs_on="cuda", fault_after=2)  # of each process
+        assert "odd 12 on cuda" in await run_step(services, "describe")
+        assert await failures(services) == {}
+
+
+async def test_cancelling_wins_while_a_model_is_loaded(household: Household) -> None:
+    odd_house(household, 2, "odd", "odd-2")
+    async with household.open() as services:
+        await run_step(services, "sync")
+        tell(services, "odd")
+        tell(services, "odd-2", loading=60)
+        task = asyncio.create_task(run_step(services, "describe"))
+        while services.workers.models["odd-2"].process_id is None:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+        begun = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.monotonic() - begun < 2
+        states = [s for s in services.board.states() if s.role == "images"]
+        assert [(s.is_loaded, s.at_work) for s in states] == [(False, False)] * 2
+
+
+async def test_a_full_disk_is_no_fault_of_the_files_and_leaves_no_scraps(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd_house(household, 3)
+    scratch = household.data_dir / "scratch"
+    async with household.open() as services:
+        await run_step(services, "sync")
+        call = services.workers.files.call
+
+        async def full(operation: str, *arguments: Any, timeout: float | None = None) -> Any:
+            (scratch / "half.npy").write_bytes(b"half")
+            raise WorkerFailed("OSError", "[Errno 28] No space left on device")
+
+        monkeypatch.setattr(services.workers.files, "call", full)
+        with pytest.raises(StepFailed, match="No space left"):
+            await run_step(services, "describe")
+        assert await failures(services) == {}
+        assert list(scratch.iterdir()) == []
+        monkeypatch.setattr(services.workers.files, "call", call)
+        assert "odd 3 on cpu" in await run_step(services, "describe")
+
+
 async def test_out_of_memory_makes_the_batches_smaller(household: Household) -> None:
     odd_house(household, 10)
     log = household.home / "log"

@@ -4,12 +4,13 @@ Arguments and results are what msgpack can carry: rows are lists of path, size, 
 fingerprint of the companions; paths are bytes.
 """
 
+import os
 import resource
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from connectors.base import Kind, UnreadableFile
+from connectors.base import ConnectorUnavailable, Kind, UnreadableFile
 from connectors.folder.bounds import clip
 from connectors.folder.excerpts import View, make_excerpts
 from connectors.folder.reading import StillGrowing, read_file
@@ -68,16 +69,22 @@ class FolderWorker:
         return [_read(root, media, tuple(row)) for row in rows]
 
     def read_text(self, root: bytes, path: bytes) -> str:
-        """Return the text of a text item, at most 65,536 characters. Raises UnreadableFile."""
+        """Return the text of a text item, at most 65,536 characters.
+
+        Raises UnreadableFile, or ConnectorUnavailable where the file is not to be had now.
+        """
         with _reasons():
-            return read_text(b"%b/%b" % (root, path))
+            return read_text(_at_hand(root, path))
 
     def make_excerpts(
         self, root: bytes, path: bytes, media: Kind, views: list[View], folder: str
     ) -> list[dict[str, Any]]:
-        """Decode what models look at and listen to; see `connectors.folder.excerpts`."""
+        """Decode what models look at and listen to; see `connectors.folder.excerpts`.
+
+        Raises UnreadableFile, or ConnectorUnavailable where the file is not to be had now.
+        """
         with _reasons():
-            return make_excerpts(b"%b/%b" % (root, path), media, views, folder)
+            return make_excerpts(_at_hand(root, path), media, views, folder)
 
     def make_thumbnail(self, root: bytes, path: bytes, media: Kind, size: int, target: str) -> bool:
         """Write a WebP for a page; False where there is nothing to show. Raises UnreadableFile."""
@@ -89,6 +96,19 @@ class FolderWorker:
         if self._scan is None:
             raise RuntimeError("begin_scan comes first")
         return self._scan
+
+
+def _at_hand(root: bytes, path: bytes) -> bytes:
+    """Return the whole path of a file that can be opened: a mount that is away is no fault of it.
+
+    Raises ConnectorUnavailable.
+    """
+    whole = b"%b/%b" % (root, path)
+    try:
+        os.close(os.open(whole, os.O_RDONLY | os.O_NONBLOCK))  # a pipe would wait for a writer
+    except OSError as error:
+        raise ConnectorUnavailable(f"cannot be opened: {error.strerror}") from error
+    return whole
 
 
 def _read(root: bytes, media: Kind, row: Any) -> dict[str, Any]:

@@ -42,7 +42,7 @@ async def _describe_files(run: StepRun) -> str:
     async with services.database.read() as session:
         total = await count_due(session, WORKER, started)
     await run.report(done=0, total=total)
-    done = failed = 0
+    done = failed = away = 0
     after = (False, 0)
     while not run.is_over():
         async with services.database.read() as session:
@@ -51,19 +51,29 @@ async def _describe_files(run: StepRun) -> str:
         if not rows:
             break
         after = (bool(rows[-1].seen), rows[-1].Item.id)
-        failed += await _describe_batch(services, [row.Item for row in rows], places)
-        done += len(rows)
+        items = [row.Item for row in rows]
+        failed_here, away_here = await _describe_batch(services, items, places)
+        failed, away = failed + failed_here, away + away_here
+        done += len(rows) - away_here
         await run.report(done=done)
-    left = f", {total - done} left for the next night" if done < total else ""
-    return f"{done - failed} described" + (f", {failed} failed" if failed else "") + left
+    left = total - done - away
+    return f"{done - failed} described" + "".join([
+        f", {failed} failed" if failed else "",
+        f", {away} out of reach" if away else "",
+        f", {left} left for {run.next_time}" if left > 0 else "",
+    ])  # fmt: skip
 
 
 async def _describe_batch(
     services: Services, items: Sequence[Item], places: dict[int, list[tuple[bytes, bytes]]]
-) -> int:
-    """Describe and store a batch; return how many failed."""
+) -> tuple[int, int]:
+    """Describe and store a batch; return how many failed, and how many are out of reach.
+
+    The latter stay due, and what is said of them stays.
+    """
     parts: dict[int, dict[str, str]] = {}
     errors: dict[int, str] = {}
+    away: set[int] = set()
 
     async def read(item_id: int, place: tuple[bytes, bytes]) -> None:
         try:
@@ -71,7 +81,10 @@ async def _describe_batch(
                 "read_text", *place, timeout=TEXT_TIMEOUT
             )
         except WorkerFailed as error:
-            errors[item_id] = error.message
+            if error.kind == "ConnectorUnavailable":
+                away.add(item_id)
+            else:
+                errors[item_id] = error.message
         except WorkerDied as error:
             errors[item_id] = str(error)
 
@@ -80,11 +93,14 @@ async def _describe_batch(
         parts[item.id] = {**describe_words(item, paths), "sidecar": item.sidecar}
     texts = [(i.id, places[i.id][0]) for i in items if i.kind == "text" and i.id in places]
     await asyncio.gather(*(read(*text) for text in texts))
+    items = [item for item in items if item.id not in away]
+    if not items:
+        return 0, len(away)
     async with services.database.write() as session:
         await save_parts(
             session,
             [item.id for item in items],
-            [(i, producer, t) for i, made in parts.items() for producer, t in made.items()],
+            [(item.id, producer, t) for item in items for producer, t in parts[item.id].items()],
         )
         await renew(session, items)
         well = {item.id: item.input_hash for item in items if item.id not in errors}
@@ -94,7 +110,7 @@ async def _describe_batch(
             if item.id in errors:
                 await mark_failed(session, WORKER, item.id, item.input_hash, errors[item.id])
                 log.warning("%s could not be read for words: %s", item.title, errors[item.id])
-    return len(errors)
+    return len(errors), len(away)
 
 
 def describe_words(item: Item, paths: Sequence[bytes]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from connectors.base import ConnectorUnavailable
 from daemon.steps.media_files import find_media
 from daemon.steps.perceivers import Outcome, Perceiver, conclude, reason_of, start_models
 from daemon.steps.step import StepFailed, StepRun
@@ -33,6 +34,9 @@ AHEAD = 3
 DECODE_TIMEOUT = 180.0
 FAULTS_OF_THE_FILE = ("UnreadableFile",)
 FAULTS_OF_THE_MODEL = ("ModelUnusable",)
+WANTS_OF_MEMORY = ("OutOfMemory", "MemoryError")
+HOPELESS = 16
+"""Items in a row that a model fails at before it is left out of the run: the fault is its own."""
 
 
 @dataclass
@@ -44,6 +48,8 @@ class _Decoded:
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     """For each worker: paths by "sound" and "pictures", and "text"."""
     error: str = ""
+    is_away: bool = False
+    """Whether its file cannot be had now, which is no fault of it: it stays due."""
 
     def remove(self) -> None:
         """Delete the decoded files."""
@@ -67,12 +73,14 @@ class _Made:
 async def perceive(run: StepRun) -> Outcome:
     """Show every model that may work now what it has not had yet."""
     started, outcome = now(), Outcome()
-    at_work = [p async for p in start_models(run, started, outcome)]
-    if not at_work:
-        return outcome
+    at_work: list[Perceiver] = []
     scratch = run.services.workers.scratch
     scratch.mkdir(parents=True, exist_ok=True)
     try:
+        async for perceiver in start_models(run, started, outcome):
+            at_work.append(perceiver)
+        if not at_work:
+            return outcome
         total = await _Perceiving(run, at_work, started, scratch, outcome).work()
         for perceiver in at_work:
             await conclude(run.services, perceiver, started)
@@ -80,9 +88,10 @@ async def perceive(run: StepRun) -> Outcome:
         for perceiver in at_work:
             run.services.board.end(perceiver.model)
             await run.services.workers.models[perceiver.model.name].close()
+        await asyncio.to_thread(_empty, scratch)
     outcome.summary = "; ".join(_line(perceiver) for perceiver in at_work)
     if total:
-        outcome.summary += f"; {total} left for the next night"
+        outcome.summary += f"; {total} left for {run.next_time}"
     return outcome
 
 
@@ -104,6 +113,11 @@ class _Perceiving:
         self._found: deque[tuple[Item, set[str]]] = deque()
         self._decoding: deque[list[asyncio.Task[_Decoded]]] = deque()
         self._in_hand: list[_Decoded] = []
+        self._slots = asyncio.Semaphore(len(self._services.workers.files.workers) + 1)
+        """A file more than can be read at once: what is fetched from servers fills the disk."""
+        self._refusals: dict[str, int] = {}
+        self._away: list[str] = []
+        """Why items could not be had, one reason an item."""
 
     async def work(self) -> int:
         """Work until nothing is left or the quiet hours end; return how many items are left."""
@@ -125,6 +139,7 @@ class _Perceiving:
                     break
                 self._in_hand = [await task for task in self._decoding[0]]
                 self._decoding.popleft()
+                self._away += [each.error for each in self._in_hand if each.is_away]
                 made, _ = await asyncio.gather(self._show(self._in_hand), self._decode_ahead())
                 if writing:
                     await writing
@@ -135,6 +150,10 @@ class _Perceiving:
                 await writing
         finally:
             await self._clean_up(writing)
+        if self._away:
+            self._outcome.problems.append(
+                f"{len(self._away)} items are out of reach and stay due: {self._away[-1]}"
+            )
         return max(0, total - done) if self._run.is_over() else 0
 
     async def _decode_ahead(self) -> None:
@@ -169,20 +188,20 @@ class _Perceiving:
                 if view not in wanted:
                     wanted.append(dict(view))
         try:
-            async with find_media(self._services, item, self._scratch) as (root, path):
-                text = await self._read_text(item, root, path)
-                made = await self._services.workers.files.call(
-                    "make_excerpts", root, path, item.kind, wanted, str(self._scratch),
-                    timeout=DECODE_TIMEOUT,
-                ) if wanted else []  # fmt: skip
+            text, made = await self._read(item, wanted)
         except WorkerFailed as error:
+            if error.kind == "ConnectorUnavailable":
+                decoded.is_away, decoded.error = True, f"{item.title} {error.message}"
+                return decoded
             if error.kind not in FAULTS_OF_THE_FILE:
                 raise StepFailed(f"Nothing can be decoded: {error.message}") from error
             decoded.error = error.message
             return decoded
-        except (WorkerDied, FileNotFoundError) as error:
-            decoded.error = str(error)
+        except (WorkerDied, FileNotFoundError, ConnectorUnavailable) as error:
+            decoded.is_away, decoded.error = isinstance(error, ConnectorUnavailable), str(error)
             return decoded
+        except OSError as error:  # the disk on which it is put is full
+            raise StepFailed(f"Nothing can be fetched: {error.strerror}") from error
         paths = {_view_key(v): m["path"] for v, m in zip(wanted, made, strict=True)}
         for worker in waits_for:
             files = {"sound": "", "pictures": "", "text": text}
@@ -191,13 +210,23 @@ class _Perceiving:
             decoded.files[worker] = files
         return decoded
 
-    async def _read_text(self, item: Item, root: bytes, path: bytes) -> str:
-        if item.kind != "text":
-            return ""
-        text: str = await self._services.workers.files.call(
-            "read_text", root, path, timeout=DECODE_TIMEOUT
-        )
-        return text
+    async def _read(
+        self, item: Item, wanted: Sequence[Mapping[str, float]]
+    ) -> tuple[str, list[dict[str, Any]]]:
+        """Return the text of a text item, and the decoded views that are wanted."""
+        files = self._services.workers.files
+        async with (
+            self._slots,
+            find_media(self._services, item, self._scratch, self._refusals) as (root, path),
+        ):
+            text: str = await files.call(
+                "read_text", root, path, timeout=DECODE_TIMEOUT
+            ) if item.kind == "text" else ""  # fmt: skip
+            made: list[dict[str, Any]] = await files.call(
+                "make_excerpts", root, path, item.kind, wanted, str(self._scratch),
+                timeout=DECODE_TIMEOUT,
+            ) if wanted else []  # fmt: skip
+        return text, made
 
     async def _show(self, decoded: Sequence[_Decoded]) -> list[_Made]:
         """Let all models have the batch at the same time; return what they made."""
@@ -210,7 +239,9 @@ class _Perceiving:
         return [each for of_model in made for each in of_model]
 
     async def _show_to(self, perceiver: Perceiver, batch: Sequence[_Decoded]) -> list[_Made]:
-        unread = [_Made(perceiver, d.item, [], "", d.error) for d in batch if d.error]
+        unread = [
+            _Made(perceiver, d.item, [], "", d.error) for d in batch if d.error and not d.is_away
+        ]
         ready = [d for d in batch if not d.error]
         begun = time.monotonic()
         made: list[_Made] = []
@@ -231,21 +262,35 @@ class _Perceiving:
             if isinstance(error, WorkerFailed) and error.kind in FAULTS_OF_THE_MODEL:
                 self._give_up(perceiver, error)
                 return []
+            is_too_much = isinstance(error, WorkerFailed) and error.kind in WANTS_OF_MEMORY
+            if perceiver.device == "cuda" and not is_too_much:
+                await worker.close()  # a fault of CUDA stays until the process ends
             if len(batch) == 1:
-                return [_Made(perceiver, batch[0].item, [], "", reason_of(error))]
-            if isinstance(error, WorkerFailed) and error.kind == "OutOfMemory":
+                return self._note_failure(perceiver, batch[0].item, error)
+            if is_too_much:
                 perceiver.batch = max(1, len(batch) // 2)
                 log.warning("%s ran out of memory; batches of %d now", perceiver.model.name,
                             perceiver.batch)  # fmt: skip
             middle = len(batch) // 2
             first = await self._ask(perceiver, batch[:middle])
+            if perceiver.is_broken:
+                return first
             return first + await self._ask(perceiver, batch[middle:])
+        perceiver.failed_in_a_row = 0
         return _unpack(perceiver, [d.item for d in batch], answer)
 
-    def _give_up(self, perceiver: Perceiver, error: WorkerFailed) -> None:
+    def _note_failure(
+        self, perceiver: Perceiver, item: Item, error: WorkerFailed | WorkerDied
+    ) -> list[_Made]:
+        perceiver.failed_in_a_row += 1
+        if perceiver.failed_in_a_row == HOPELESS:
+            self._give_up(perceiver, error)
+        return [_Made(perceiver, item, [], "", reason_of(error))]
+
+    def _give_up(self, perceiver: Perceiver, error: WorkerFailed | WorkerDied) -> None:
         """Leave a model out for the rest of the run; its items stay due."""
         perceiver.is_broken = True
-        problem = f"{perceiver.model.name}: {error.message}"
+        problem = f"{perceiver.model.name}: {reason_of(error)}"
         self._services.board.failed(perceiver.model, problem)
         self._outcome.problems.append(problem)
 
@@ -284,6 +329,12 @@ class _Perceiving:
 
     def _message(self) -> str:
         return ", ".join(f"{p.model.name} on {p.device}" for p in self._perceivers.values())
+
+
+def _empty(scratch: Path) -> None:
+    """Delete what a reader left that was ended while it wrote."""
+    for path in scratch.iterdir():
+        path.unlink(missing_ok=True)
 
 
 def _unpack(perceiver: Perceiver, items: Sequence[Item], answer: dict[str, Any]) -> list[_Made]:

@@ -41,6 +41,7 @@ class Perceiver:
     """The other models of its role, by the names under which their words are kept."""
     done: int = 0
     failed: int = 0
+    failed_in_a_row: int = 0
     is_broken: bool = False
 
 
@@ -65,9 +66,10 @@ async def may_work(run: StepRun, model: ChosenModel) -> bool:
 async def start_models(
     run: StepRun, started: datetime, outcome: Outcome
 ) -> AsyncIterator[Perceiver]:
-    """Yield the models that have something to do, loaded."""
+    """Yield the models that have something to do, loaded; the largest choose their place first."""
     services = run.services
-    for model in perceivers(services):
+    text = next(model for model in services.workers.chosen if model.role == "text")
+    for model in sorted(perceivers(services), key=lambda m: -m.card.vram_gigabytes):
         name = worker_name(model)
         async with services.database.read() as session:
             due = await count_due(session, name, started, Item.media_hash, model.kinds)
@@ -76,6 +78,8 @@ async def start_models(
         if model.problem:
             outcome.problems.append(model.problem)
             continue
+        if text.is_big:  # it only idles now: what it holds of a GPU is wanted
+            await services.workers.text.close()
         try:
             about = await services.workers.models[model.name].call("about")
         except (WorkerFailed, WorkerDied) as error:
