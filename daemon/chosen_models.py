@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 from daemon.settings import Settings
 from ml.installed import MANIFEST
 from ml.model_cards import FAMILIES, Family, ModelCard, Role, find_card
+from ml.model_hub import StoreError
+from ml.model_store import MANIFEST, ModelStore
 
 BESIDE_THE_PROGRAM = Path(__file__).resolve().parent.parent
 IN_THE_IMAGE = Path("/opt/environments")
@@ -63,10 +66,11 @@ class ChosenModel:
     @property
     def problem(self) -> str:
         """Why it cannot be started, and what to do; "" where nothing is known to be wrong."""
-        if self.folder and not self.folder.is_dir():
-            if not self.card.repository:
-                return f"There is no folder {self.folder}."
-            return f"{self.name} is not here: python -m daemon models fetch {self.name}"
+        if self.folder:
+            try:
+                ModelStore(self.folder.parent).path(self.card)
+            except StoreError as error:
+                return str(error)
         if self.card.environment and not Path(self.python).exists():
             return (
                 f"{self.name} needs an environment of its own:"
@@ -92,14 +96,15 @@ class ChosenModel:
             except PackageNotFoundError:
                 return "missing"
         assert self.folder
-        try:
-            manifest = json.loads((self.folder / MANIFEST).read_bytes())
-            return str(manifest["revision"] or sorted(manifest["files"].items()))
-        except (OSError, ValueError, KeyError):
-            newest = max((p.stat().st_mtime_ns for p in self.folder.glob("*.*")), default=0)
-            return str(newest)
+        with suppress(OSError, ValueError, KeyError):
+            if commit := json.loads((self.folder / MANIFEST).read_bytes())["revision"]:
+                return str(commit)
+        files = [path for path in self.folder.glob("*.*") if path.suffix in WEIGHTS]
+        return str(sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files))
 
 
+WEIGHTS = (".safetensors", ".pt")
+"""Of a folder that was filled by hand these tell one model from another, verified or not."""
 SAID_AS = {"audio": "heard", "images": "seen"}
 MATTERS = ("prompts", "vocabulary", "dimensions", "four_bit", "longest_answer")
 """The options that change what a model makes."""

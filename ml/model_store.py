@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ml.installed import MANIFEST, file_hash
+from ml.hand_filled import find_gaps
+from ml.installed import MANIFEST, file_hash, find_package
 from ml.model_cards import ModelCard
 from ml.model_hub import (
     ModelMissing,
@@ -30,6 +31,7 @@ from ml.model_hub import (
     compare_file,
     download,
 )
+from ml.perceiving import ModelUnusable
 
 PINNED = "fetching.txt"
 """In a folder that is being fetched: the commit."""
@@ -61,21 +63,17 @@ class ModelStore:
 
         Sizes are compared; `verify` reads everything.
         """
+        if card.package:
+            try:
+                return find_package(card.package)[0]
+            except ModelUnusable as error:
+                raise ModelMissing(str(error)) from error
         home = self._home(card)
+        if not home.is_dir():
+            raise ModelMissing(f"There is no folder {home}{_remedy(card)}")
         manifest = _read_manifest(home)
-        if manifest is None:
-            if _looks_whole(home, card):
-                return home
-            raise ModelMissing(
-                f"{card.name} is not in {self._folder}: python -m daemon models fetch {card.name}"
-            )
-        for name, facts in manifest["files"].items():
-            found = home / name
-            if not found.is_file() or found.stat().st_size != facts["size"]:
-                raise ModelMissing(
-                    f"{card.name}: {name} is missing or cut short: "
-                    f"python -m daemon models fetch {card.name}"
-                )
+        for name, what in find_gaps(home, card) if manifest is None else _gaps(home, manifest):
+            raise ModelMissing(f"{card.name}: {name} {what}{_remedy(card)}")
         return home
 
     def verify(self, card: ModelCard) -> list[Problem]:
@@ -87,8 +85,10 @@ class ModelStore:
         home = self._home(card)
         manifest = _read_manifest(home)
         if manifest is None:
-            if not _looks_whole(home, card):
-                raise ModelMissing(f"{card.name} is not in {self._folder}.")
+            if not home.is_dir():
+                raise ModelMissing(f"There is no folder {home}{_remedy(card)}")
+            if gaps := [Problem(*gap) for gap in find_gaps(home, card)]:
+                return gaps
             _write_manifest(home, card, "", {p: _facts(home / p) for p in _files(home)})
             return []
         problems = []
@@ -127,13 +127,23 @@ class ModelStore:
         return self.path(card)
 
     def remove(self, card: ModelCard) -> None:
-        """Delete a model and what was fetched of it. Raises ModelMissing."""
+        """Delete a model and what was fetched of it. Raises StoreError."""
         _refuse_folder(card)
+        if card.package:
+            raise ModelRefused(f"{card.name} comes with the installation and stays with it.")
         homes = [self._home(card), self._partial(card), self._old(card)]
         if not any(home.exists() for home in homes):
             raise ModelMissing(f"{card.name} is not in {self._folder}.")
-        for home in homes:
-            shutil.rmtree(home, ignore_errors=True)
+        with _only_one(self._folder / f".{card.name}.lock", card.name):
+            for home in homes:
+                try:
+                    shutil.rmtree(home)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    raise StoreError(
+                        f"{error.filename} cannot be deleted: {error.strerror}"
+                    ) from error
 
     def state(self, card: ModelCard) -> tuple[str, int]:
         """Return how a model is (`ready`, `partial`, `damaged`, `missing`), and its bytes."""
@@ -230,11 +240,18 @@ def _drop_strangers(partial: Path, wanted: set[str]) -> None:
         (partial / name).unlink()
 
 
-def _looks_whole(home: Path, card: ModelCard) -> bool:
-    """Tell whether a folder without a manifest could be the model."""
-    if any("*" not in pattern for pattern in card.files):
-        return all((home / name).is_file() for name in card.files)
-    return (home / "config.json").is_file() and any(home.glob("*.safetensors"))
+def _remedy(card: ModelCard) -> str:
+    return f": python -m daemon models fetch {card.name}" if card.repository else ""
+
+
+def _gaps(home: Path, manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what of a manifest's files is not there in its size."""
+    for name, facts in manifest["files"].items():
+        found = home / name
+        if not found.is_file():
+            yield name, "is missing"
+        elif found.stat().st_size != facts["size"]:
+            yield name, f"has {found.stat().st_size} of {facts['size']} bytes"
 
 
 def _files(home: Path) -> list[str]:

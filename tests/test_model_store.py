@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,9 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from daemon.chosen_models import choose_models
 from daemon.commands import models as verb
+from daemon.model_settings import ModelSettings
+from daemon.settings import Settings
 from ml import model_store
 from ml.installed import MANIFEST
 from ml.model_cards import BY_NAME, CARDS, ModelCard
@@ -28,9 +34,10 @@ from ml.model_hub import (
 )
 from ml.model_store import ModelStore
 from tests import tiny_models
-from tests.household import Household
+from tests.household import Household, run_steps
+from tests.media import make_picture
 from tests.stand_ins.hub import COMMIT, LATER, FakeHub
-from tests.verbs import ROOT, type_verb, typed_rows
+from tests.verbs import ROOT, environment, type_verb, typed_rows
 
 REPOSITORY = "someone/a-model"
 CARD = ModelCard("a-model", "text", "sentence", "MIT", repository=REPOSITORY)
@@ -278,7 +285,7 @@ def test_what_was_cut_off_goes_on_with_its_commit_and_keeps_no_strangers(
 def test_a_folder_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
     card = ModelCard(str(tmp_path), "text", "sentence", "unknown")
     (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(WEIGHTS)
+    save_file({"weights": np.arange(64, dtype=np.float32)}, tmp_path / "model.safetensors")
     store = ModelStore(tmp_path / "models")
     assert store.path(card) == tmp_path
     assert store.state(card)[0] == "ready"
@@ -288,16 +295,103 @@ def test_a_folder_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
 
 
-def test_a_folder_filled_by_hand_is_used_and_watched_from_then_on(tmp_path: Path) -> None:
-    home = tmp_path / "a-model"
+def fill_by_hand(home: Path, *parts: str) -> None:
+    """Put tiny weights into a folder, as somebody copies them."""
     home.mkdir()
     (home / "config.json").write_text("{}")
-    (home / "model.safetensors").write_bytes(WEIGHTS)
+    for part in parts or ("model.safetensors",):
+        save_file({"weights": np.arange(64, dtype=np.float32)}, home / part)
+
+
+def test_a_folder_filled_by_hand_is_used_and_watched_from_then_on(tmp_path: Path) -> None:
+    home = tmp_path / "a-model"
+    fill_by_hand(home)
     store = ModelStore(tmp_path)
     assert store.path(CARD) == home
     assert store.verify(CARD) == []
-    (home / "model.safetensors").write_bytes(b"\1" + WEIGHTS[1:])
+    whole = (home / "model.safetensors").read_bytes()
+    (home / "model.safetensors").write_bytes(whole[:-1] + b"\1")
     assert [p.what for p in store.verify(CARD)] == ["is corrupt"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "what"),
+    [
+        (lambda p: p.write_bytes(p.read_bytes()[:-1]), "cut short: "),
+        (lambda p: p.write_bytes(p.read_bytes()[:20]), "cut short"),
+        (lambda p: p.write_bytes(b""), "cut short"),
+        (lambda p: p.write_bytes(p.read_bytes() + b"x"), "too long"),
+        (lambda p: p.write_bytes(p.read_bytes().replace(b"offsets", b"OFFSETS")), "corrupt"),
+        (lambda p: p.unlink(), "missing"),
+    ],
+)
+def test_a_copy_by_hand_that_broke_off_is_told_and_never_noted_as_good(
+    tmp_path: Path, harm: Any, what: str
+) -> None:
+    home = tmp_path / "a-model"
+    fill_by_hand(home, "model-1.safetensors", "model-2.safetensors")
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    (home / "model.safetensors.index.json").write_text(json.dumps(index))
+    store = ModelStore(tmp_path)
+    assert store.path(CARD) == home
+    harm(home / "model-2.safetensors")
+    with pytest.raises(ModelMissing, match=f"model-2.safetensors is {what}.*models fetch a-model"):
+        store.path(CARD)
+    assert store.state(CARD)[0] == "damaged"
+    (problem,) = store.verify(CARD)
+    assert (problem.file, what in problem.what) == ("model-2.safetensors", True)
+    assert not (home / MANIFEST).exists()
+
+
+def test_verifying_a_folder_filled_by_hand_makes_nothing_due_anew(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, models=ModelSettings(audio=(), images=("siglip-base",)))
+    (tmp_path / "models").mkdir()
+    home = tmp_path / "models" / "siglip-base"
+    fill_by_hand(home)
+    (model,) = (m for m in choose_models(settings) if m.role == "images")
+    assert model.problem == ""
+    before = model.key()
+    assert ModelStore(tmp_path / "models").verify(model.card) == []
+    (home / "README.md").write_text("Read me.")
+    assert model.key() == before
+    save_file({"weights": np.zeros(64, np.float32)}, home / "model.safetensors")
+    assert model.key() != before
+    (home / "model.safetensors").write_bytes(b"short")
+    assert "model.safetensors has 5 of " in model.problem
+    assert "models fetch siglip-base" in model.problem
+
+
+def test_what_cannot_be_deleted_is_not_said_to_be(
+    hub: FakeHub, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.fetch(CARD)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(StoreError, match="a-model cannot be deleted: Permission denied"):
+        store.remove(CARD)
+
+
+def test_ctrl_c_ends_a_fetch_at_once(household: Household) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "daemon", "models", "fetch", "clap"], cwd=ROOT,
+            env=environment(household, models=True,
+                            HF_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}"),
+            stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(
+                signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+        connection.close()
+    assert time.monotonic() - begun < 5
+    assert process.returncode == 1
+    assert told.decode().strip().splitlines()[-1] == "Stopped."
 
 
 OFFLINE = """
@@ -332,6 +426,47 @@ def test_a_filled_folder_works_with_every_socket_blocked(tmp_path: Path) -> None
     assert done.stdout.strip() == "all well"
 
 
+BLOCKED = """
+import os, socket, sys
+def note(what):
+    with open({log!r}, "a") as file:
+        file.write(f"{{os.getpid()}} {{what}}\\n")
+def refuse(*arguments, **options):
+    note("opened a socket")
+    raise OSError("every socket is blocked")
+socket.socket.connect = socket.socket.connect_ex = socket.socket.sendto = refuse
+socket.create_connection = socket.getaddrinfo = refuse
+note("began")
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_workers_need_nothing_but_a_filled_folder(
+    household: Household, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every socket is blocked in the processes of the models, from their first line on."""
+    log = tmp_path / "log"
+    (tmp_path / "blocked").mkdir()
+    (tmp_path / "blocked" / "sitecustomize.py").write_text(BLOCKED.format(log=str(log)))
+    monkeypatch.syspath_prepend(tmp_path / "blocked")
+    models = household.data_dir / "models"
+    tiny_models.jina(models / "jina-embeddings-v3")
+    tiny_models.siglip(models / "siglip-base")
+    make_picture(household.folder("images") / "a.jpg")
+    household.also(models=ModelSettings(
+        text="jina-embeddings-v3", audio=(), images=("siglip-base",)
+    ))  # fmt: skip
+    async with household.open() as services:
+        lines = await run_steps(services, "sync", "describe", "embed")
+        assert "siglip-base 1 on cpu" in lines[1]
+        assert lines[2] == "1 embedded on cpu"
+        assert len(await services.search.find("rain")) == 1
+        processes = {services.workers.text.process_id, services.workers.queries.process_id}
+    told = [line.split(" ", 1) for line in log.read_text().splitlines()]
+    assert {what for _, what in told} == {"began"}
+    assert processes < {int(process) for process, _ in told}
+
+
 def test_the_verb_lists_fetches_verifies_and_removes(
     hub: FakeHub, household: Household, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,7 +485,19 @@ def test_the_verb_lists_fetches_verifies_and_removes(
     weights = household.data_dir / "models" / "a-model" / "model.safetensors"
     weights.write_bytes(b"\1" + WEIGHTS[1:])
     assert type_verb(household, "models", "verify", "a-model")[0] == 1
-    assert type_verb(household, "models", "path", "a-model")[0] == 0
+    folder = str(household.data_dir / "models" / "a-model")
+    assert typed_rows(household, "models", "path", "a-model") == [
+        {"name": "a-model", "path": folder}
+    ]
+    (inside,) = typed_rows(household, "models", "path", "minilm")
+    assert (Path(inside["path"]) / "model" / "model.safetensors").is_file()
+    status, told = type_verb(household, "models", "remove", "minilm")
+    assert (status, "comes with the installation" in told) == (1, True)
+    hub.requests.clear()
+    status, told = type_verb(household, "models", "fetch", "siglip-base", "a-model")
+    assert status == 3  # the hub does not know the first, which does not keep the other away
+    assert "no model google/siglip-base" in told
+    assert type_verb(household, "models", "verify", "a-model")[0] == 0
     assert type_verb(household, "models", "remove", "a-model")[0] == 0
     assert type_verb(household, "models", "path", "a-model")[0] == 1
     assert type_verb(household, "models", "fetch", "nobody")[0] == 2

@@ -1,6 +1,7 @@
 """models: what models there are, and fetching, verifying and removing them."""
 
 import argparse
+import signal
 import sys
 import time
 from typing import Any
@@ -9,15 +10,16 @@ from daemon.chosen_models import choose_models
 from daemon.commands.command import (
     DONE,
     FAILED,
+    IN_PART,
     BadUsage,
-    CommandFailed,
     Verbs,
     add_common,
     answer,
+    tell,
 )
 from daemon.settings import Settings
 from ml.model_cards import BY_NAME, CARDS, SETS, ModelCard, find_card
-from ml.model_hub import ModelMissing, Progress, StoreError
+from ml.model_hub import Progress, StoreError
 from ml.model_store import ModelStore
 
 COLUMNS = ("name", "role", "state", "chosen", "gigabytes", "licence", "about")
@@ -42,26 +44,40 @@ def add_verbs(verbs: Verbs) -> None:
 
 async def run(settings: Settings, arguments: argparse.Namespace) -> int:
     """Carry it out; no catalogue is opened, and no model started."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio's waits for a whole fetch
     store = ModelStore(settings.data_dir / "models", revisions=settings.models.revisions)
     if arguments.action == "list":
         answer(_rows(settings, store), as_json=arguments.json, columns=COLUMNS)
         return DONE
     cards = _cards(settings, arguments)
-    try:
-        if arguments.action == "verify":
-            return _verify(store, cards, as_json=arguments.json)
-        for card in cards:
-            if arguments.action == "fetch":
-                path = store.fetch(card, _Shown())
-                print(f"{card.name} is in {path}")
-            elif arguments.action == "remove":
-                store.remove(card)
-                print(f"{card.name} is removed.")
-            else:
-                print(store.path(card))
-    except StoreError as error:
-        raise CommandFailed(str(error)) from error
-    return DONE
+    if arguments.action == "verify":
+        return _verify(store, cards, as_json=arguments.json)
+    rows = []
+    for card in cards:  # one that cannot be had does not keep the others away
+        try:
+            rows.append({"name": card.name, "path": _act(store, card, arguments)})
+        except StoreError as error:
+            tell(str(error))
+    if arguments.json:
+        answer(rows, as_json=True, columns=())
+    if len(rows) == len(cards):
+        return DONE
+    return IN_PART if rows else FAILED
+
+
+def _act(store: ModelStore, card: ModelCard, arguments: argparse.Namespace) -> str:
+    """Fetch, remove, or look where it lies; return its folder. Raises StoreError."""
+    if arguments.action == "fetch":
+        path = str(store.fetch(card, _Shown()))
+        told = f"{card.name} is in {path}"
+    elif arguments.action == "remove":
+        store.remove(card)
+        path, told = "", f"{card.name} is removed."
+    else:
+        told = path = str(store.path(card))
+    if not arguments.json:
+        print(told)
+    return path
 
 
 def _rows(settings: Settings, store: ModelStore) -> list[dict[str, Any]]:
@@ -112,7 +128,7 @@ def _verify(store: ModelStore, cards: list[ModelCard], *, as_json: bool) -> int:
             continue
         try:
             problems = store.verify(card)
-        except ModelMissing as error:
+        except StoreError as error:
             rows.append({"name": card.name, "file": "", "state": str(error)})
             continue
         rows += [{"name": card.name, "file": p.file, "state": p.what} for p in problems]
