@@ -146,8 +146,9 @@ class Trial:
             problems.append(f"{len(wrong)} of {len(self.acknowledged)} ratings are not as given")
         if not self.events <= set(events) or len(events) != len(set(events)):
             problems.append("rating events are missing or doubled")
-        if partial := list((self.home / "data").rglob("*.partial")):
-            problems.append(f"left behind: {partial}")
+        data = self.home / "data"
+        if scraps := [*data.rglob("*.partial"), *(data / "scratch").glob("*")]:
+            problems.append(f"left behind: {scraps}")
         return problems
 
     def _wrong_work(self, catalogue: sqlite3.Connection) -> list[str]:

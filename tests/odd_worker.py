@@ -11,6 +11,7 @@ def start(options: dict[str, Any]) -> "OddWorker":
 
 class OddWorker:
     def __init__(self, options: dict[str, Any]) -> None:
+        time.sleep(options.get("loading", 0))
         if options.get("broken"):
             raise RuntimeError("its model is missing")
         self._calls = 0

@@ -15,13 +15,16 @@ from sqlalchemy import func, select
 from connectors.base import Kind
 from daemon import chosen_models
 from daemon.chosen_models import ChosenModel, choose_models
+from daemon.commands import model_check
 from daemon.commands.model_check import examine_models
 from daemon.model_settings import ModelSettings
 from daemon.services import Services
 from daemon.steps import STEPS, perceive
-from daemon.steps.perceivers import fill_board, worker_name
+from daemon.steps.perceivers import fill_board, perceiving, worker_name
 from daemon.steps.step import StepFailed, StepIncomplete, StepRun
 from daemon.store.models import Description, Item, ItemVector, Vector, Work
+from daemon.store.overview import find_set_aside
+from daemon.store.work import try_again
 from daemon.workers.worker import Worker, WorkerFailed
 from ml import query_worker
 from ml.model_cards import BY_NAME, FAMILIES, Family, ModelCard
@@ -534,15 +537,15 @@ def test_a_model_that_does_not_answer_queries_is_not_loaded_for_each(tmp_path: P
 
 
 async def test_the_board_tells_pace_memory_and_what_is_left(household: Household) -> None:
-    odd_house(household, 9)
+    odd_house(household, 25)
     async with household.open() as services:
         await run_step(services, "sync")
         await fill_board(services)
         state = services.board.states()[-1]
-        assert (state.left, state.is_loaded, state.minutes_left) == (9, False, None)
+        assert (state.left, state.is_loaded, state.minutes_left) == (25, False, None)
         tell(services, seconds=0.5)
         task = asyncio.create_task(run_step(services, "describe"))
-        while services.board.states()[-1].left in (None, 9):
+        while services.board.states()[-1].left in (None, 25):
             await asyncio.sleep(0.02)
         state = services.board.states()[-1]
         assert state.at_work
@@ -550,6 +553,13 @@ async def test_the_board_tells_pace_memory_and_what_is_left(household: Household
         assert state.memory > 10 << 20
         assert state.reason == "it is odd"
         assert 200 < (state.pace.per_minute or 0) < 600  # four in half a second
+        async with household.open() as beside:  # as `doctor` beside a daemon
+            await fill_board(beside)
+            told = beside.board.states()[-1]
+        assert (told.process_id, told.device) == (state.process_id, "cpu")
+        assert told.memory > 10 << 20
+        assert told.minutes_left
+        assert "loaded on cpu: it is odd; " in model_check._tell(told)
         await task
         await fill_board(services)
         state = services.board.states()[-1]
@@ -561,7 +571,51 @@ async def test_the_board_tells_pace_memory_and_what_is_left(household: Household
         assert 200 < row["per_minute"] < 600
     async with household.open() as services:  # another process knows the pace too
         await fill_board(services)
-        assert services.board.states()[-1].pace.per_minute
+        state = services.board.states()[-1]
+        assert state.pace.per_minute
+        assert model_check._tell(state).startswith("not loaded, last on cpu: it is odd; 0 items")
+        text = services.board.states()[0]
+        assert (text.role, text.left) == ("text", 25)
+
+
+async def test_the_pace_counts_the_time_that_a_model_waits_for_decoding(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd_house(household, 12)
+    async with household.open() as services:
+        await run_step(services, "sync")
+        tell(services)
+        call = services.workers.files.call
+
+        async def slow(operation: str, *arguments: Any, timeout: float | None = None) -> Any:
+            await asyncio.sleep(0.5)
+            return await call(operation, *arguments, timeout=timeout)
+
+        monkeypatch.setattr(services.workers.files, "call", slow)
+        await run_step(services, "describe")
+        assert (services.board.states()[-1].pace.per_minute or 0) < 600  # two in half a second
+
+
+async def test_what_was_set_aside_names_its_model_and_can_be_tried_again(
+    household: Household,
+) -> None:
+    paint(household, 50)
+    odd_house(household, 0)
+    async with household.open() as services:
+        await run_step(services, "sync")
+        tell(services, poison=50)
+        for _ in range(3):
+            await run_step(services, "describe")
+        async with services.database.read() as session:
+            (failure,), total = await find_set_aside(session, perceiving(services))
+            assert await find_set_aside(session, ["perceive:another"]) == ([], 0)
+        assert (failure.place, failure.name, failure.is_final, total) == ("odd", "50", True, 1)
+        tell(services)
+        assert await run_step(services, "describe") == "0 described"
+        async with services.database.write() as session:
+            await try_again(session)
+        assert "odd 1 on cpu" in await run_step(services, "describe")
+        assert await failures(services) == {}
 
 
 async def test_a_setting_that_changes_what_is_made_makes_it_due(household: Household) -> None:
@@ -605,7 +659,11 @@ async def test_the_jobs_page_shows_the_models(household: Household) -> None:
         await run_steps(services, "sync", "describe")
         async with open_client(services) as client:
             page = await (await client.get("/jobs")).text()
-        assert re.search(r"<td>odd</td><td>images</td>\s*<td>not loaded</td>", page)
+        assert re.search(
+            r"<td>odd</td><td>images</td>\s*<td>not loaded <span class=\"small\">"
+            r"last on cpu: it is odd</span></td>",
+            page,
+        )
         assert "a minute</td>" in page
 
 

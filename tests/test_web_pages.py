@@ -254,6 +254,18 @@ async def test_what_was_set_aside_is_listed_with_its_reason(site: Site) -> None:
     assert "Waits until the file changes." in page
 
 
+async def test_what_was_set_aside_can_be_tried_again(site: Site) -> None:
+    services, client = site
+    assert "Try all of it again" in await read(client, "/jobs")
+    assert (await send(client, "/jobs/try-again")).status == 303
+    assert "broken.jpg" not in await read(client, "/jobs")
+    async with services.database.read() as session:
+        queued = await session.scalars(select(JobRun.step).where(JobRun.state == "queued"))
+        assert list(queued) == ["sync", "describe", "embed"]
+    await run_steps(services, "sync")
+    assert "broken.jpg" in await read(client, "/jobs")
+
+
 async def test_a_source_that_lost_much_is_shown_and_the_loss_can_be_confirmed(site: Site) -> None:
     services, client = site
     async with services.database.write() as session:

@@ -91,6 +91,22 @@ async def test_a_worker_that_cannot_start_says_why_each_time() -> None:
     await worker.close()
 
 
+async def test_a_start_that_fails_while_it_is_cancelled_leaves_no_half_started_process() -> None:
+    worker = Worker("odd", MODULE, {"loading": 0.5, "broken": True})
+    for _ in range(2):
+        task = asyncio.create_task(worker.call("echo", 1))
+        while worker.process_id is None:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.4)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert worker.process_id is None
+    with pytest.raises(WorkerFailed, match="its model is missing"):
+        await worker.call("echo", 1)
+    await worker.close()
+
+
 async def test_an_idle_worker_gives_its_memory_back_and_comes_again() -> None:
     worker = Worker("odd", MODULE, {}, idle_seconds=0.1)
     await worker.call("echo", 1)

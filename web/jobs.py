@@ -7,10 +7,11 @@ from aiohttp import web
 
 from daemon.jobs.queue import enqueue, request_cancel
 from daemon.steps import STEPS
-from daemon.steps.perceivers import fill_board
+from daemon.steps.perceivers import fill_board, perceiving
 from daemon.store.browse import find_sources
 from daemon.store.models import JobRun
 from daemon.store.overview import find_active, find_history, find_set_aside
+from daemon.store.work import try_again
 from web.api_jobs import run_row
 from web.htmx import is_htmx
 from web.keys import RUNNER, SERVICES
@@ -27,11 +28,12 @@ async def jobs(request: web.Request) -> web.Response:
 
 
 async def _page(request: web.Request) -> web.Response:
-    await fill_board(request.app[SERVICES])
+    if not is_htmx(request):  # which asks for the runs only
+        await fill_board(request.app[SERVICES])
     async with request.app[SERVICES].database.read() as session:
         active, history = await find_active(session), await find_history(session)
         sources = await find_sources(session)
-        set_aside, total = await find_set_aside(session)
+        set_aside, total = await find_set_aside(session, perceiving(request.app[SERVICES]))
     return show(
         request, await find_viewer(request), "jobs.html", "_jobs.html", steps=STEPS,
         runs=_rows(request, active), history=history, sources=sources, set_aside=set_aside,
@@ -64,6 +66,15 @@ async def accept_loss(request: web.Request) -> web.Response:
         raise web.HTTPUnprocessableEntity(text="There is no such source.")
     options = {"accept_loss": [name]}
     await enqueue(request.app[SERVICES].database, ["sync"], options=options)
+    return await _answer(request)
+
+
+@routes.post("/jobs/try-again")
+async def retry(request: web.Request) -> web.Response:
+    """Try again what was set aside."""
+    async with request.app[SERVICES].database.write() as session:
+        await try_again(session)
+    await enqueue(request.app[SERVICES].database, ["sync", "describe", "embed"])
     return await _answer(request)
 
 

@@ -16,8 +16,9 @@ from daemon.commands.model_check import examine_models
 from daemon.commands.server_check import examine_servers
 from daemon.services import Services
 from daemon.settings import Settings
-from daemon.store.models import Item, Source, UnreadableLocation, Work
-from daemon.store.work import MAXIMUM_ATTEMPTS
+from daemon.steps.perceivers import perceiving
+from daemon.store.models import Item, Source
+from daemon.store.overview import find_set_aside
 
 LITTLE_SPACE = 1 << 30
 
@@ -110,9 +111,5 @@ async def _examine_sources(services: Services) -> AsyncIterator[Finding]:
 
 async def _examine_set_aside(services: Services) -> Finding:
     async with services.database.read() as session:
-        unreadable = await session.scalar(select(func.count()).select_from(UnreadableLocation))
-        failed = await session.scalar(
-            select(func.count()).where(Work.error.is_not(None), Work.attempts >= MAXIMUM_ATTEMPTS)
-        )
-    total = (unreadable or 0) + (failed or 0)
+        _, total = await find_set_aside(session, perceiving(services))
     return Finding("set aside", True, f"{total} files; the Jobs page says why" if total else "none")

@@ -11,6 +11,7 @@ from daemon.chosen_models import ChosenModel
 from daemon.commands.finding import Finding
 from daemon.services import Services
 from daemon.steps.perceivers import fill_board
+from daemon.workers.board import ModelState
 from daemon.workers.worker import WorkerDied, WorkerFailed
 
 SAMPLE_TEXT = "A quiet harbour in the rain. " * 40
@@ -28,20 +29,31 @@ async def examine_models(services: Services, *, thoroughly: bool) -> AsyncIterat
         elif thoroughly:
             yield await _try(services, model, about)
         elif model.role == "text":
-            yield await _ask(services, model, about)
+            yield await _ask(services, model, about, states[model.name])
         else:
-            state = states[model.name]
-            pace = f", {state.pace.per_minute:.0f} a minute" if state.pace.per_minute else ""
-            left = f", some {state.minutes_left:.0f} min" if state.minutes_left else ""
-            yield Finding(about, True, f"{state.left} items left{pace}{left}")
+            yield Finding(about, True, _tell(states[model.name]))
 
 
-async def _ask(services: Services, model: ChosenModel, about: str) -> Finding:
+def _tell(state: ModelState) -> str:
+    """Say where a model is loaded, its memory, its pace, and what is left for it."""
+    where = f"on {state.device}: {state.reason}" if state.device else ""
+    if state.is_loaded:
+        vram = f", {state.vram >> 20} MiB of VRAM" if state.vram else ""
+        where = f"loaded {where}; {state.memory >> 20} MiB of memory{vram}"
+    else:
+        where = f"not loaded, last {where}" if where else "not loaded yet"
+    pace = f", {state.pace.per_minute:.0f} a minute" if state.pace.per_minute else ""
+    left = f", some {state.minutes_left:.0f} min" if state.minutes_left else ""
+    return f"{where}; {state.left} items left{pace}{left}"
+
+
+async def _ask(services: Services, model: ChosenModel, about: str, state: ModelState) -> Finding:
+    was = _tell(state)
     try:
         said = await services.workers.models[model.name].call("about")
     except (WorkerFailed, WorkerDied) as error:
         return Finding(about, False, str(error))
-    return Finding(about, True, f"{said['space']} on {said['device']}: {said['reason']}")
+    return Finding(about, True, f"{said['space']} on {said['device']}: {said['reason']}; {was}")
 
 
 async def _try(services: Services, model: ChosenModel, about: str) -> Finding:

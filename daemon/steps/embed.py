@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from daemon.chosen_models import ChosenModel
 from daemon.services import Services
-from daemon.steps.perceivers import may_work
+from daemon.steps.perceivers import may_work, note_model
 from daemon.steps.step import Step, StepFailed, StepRun
 from daemon.store.descriptions import find_parts, hash_text, passages
 from daemon.store.facts import set_fact
@@ -96,6 +96,8 @@ async def _load(services: Services, model: ChosenModel) -> dict[str, Any]:
         raise StepFailed(problem)
     log.info("%s runs on %s: %s", model.name, about["device"], about["reason"])
     services.board.loaded(model, about)
+    async with services.database.write() as session:
+        await note_model(session, services, model)
     return about
 
 
@@ -215,6 +217,9 @@ class _Embedding:
                     continue
                 await save_vectors(session, self._space, batch.vectors, batch.rows)
                 await mark_done(session, self._worker, hashes)
+            if self._is_text:
+                model = _text_model(self._run.services)
+                await note_model(session, self._run.services, model)
         await self._run.report(done=done)
 
     async def _end(self, writing: asyncio.Task[None] | None) -> None:

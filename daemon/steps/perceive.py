@@ -17,7 +17,14 @@ from typing import Any
 
 from connectors.base import ConnectorUnavailable
 from daemon.steps.media_files import find_media
-from daemon.steps.perceivers import Outcome, Perceiver, conclude, reason_of, start_models
+from daemon.steps.perceivers import (
+    Outcome,
+    Perceiver,
+    conclude,
+    note_model,
+    reason_of,
+    start_models,
+)
 from daemon.steps.step import StepFailed, StepRun
 from daemon.store.descriptions import hash_text, renew, save_parts
 from daemon.store.models import Item, now
@@ -130,6 +137,7 @@ class _Perceiving:
         total, done = sum(counts), 0
         await self._run.report(done=0, total=total, message=self._message())
         writing: asyncio.Task[None] | None = None
+        begun = 0.0
         try:
             while not self._run.is_over() and any(
                 not p.is_broken for p in self._perceivers.values()
@@ -138,12 +146,14 @@ class _Perceiving:
                 if not self._decoding:
                     break
                 self._in_hand = [await task for task in self._decoding[0]]
+                begun = begun or time.monotonic()
                 self._decoding.popleft()
                 self._away += [each.error for each in self._in_hand if each.is_away]
                 made, _ = await asyncio.gather(self._show(self._in_hand), self._decode_ahead())
                 if writing:
                     await writing
-                done += len(made)
+                self._count(made, begun)
+                done, begun = done + len(made), time.monotonic()
                 writing = asyncio.create_task(self._write(made, self._in_hand, done))
                 self._in_hand = []
             if writing:
@@ -243,13 +253,10 @@ class _Perceiving:
             _Made(perceiver, d.item, [], "", d.error) for d in batch if d.error and not d.is_away
         ]
         ready = [d for d in batch if not d.error]
-        begun = time.monotonic()
         made: list[_Made] = []
         for start in range(0, len(ready), perceiver.batch):
             if not perceiver.is_broken:
                 made += await self._ask(perceiver, ready[start : start + perceiver.batch])
-        if made:
-            self._services.board.worked(perceiver.model, len(made), begun)
         return unread + made
 
     async def _ask(self, perceiver: Perceiver, batch: Sequence[_Decoded]) -> list[_Made]:
@@ -294,6 +301,12 @@ class _Perceiving:
         self._services.board.failed(perceiver.model, problem)
         self._outcome.problems.append(problem)
 
+    def _count(self, made: Sequence[_Made], begun: float) -> None:
+        """Tell the pace: from one batch to the next, since models may wait for the decoding."""
+        for perceiver in self._perceivers.values():
+            if items := sum(each.perceiver is perceiver for each in made):
+                self._services.board.worked(perceiver.model, items, begun)
+
     async def _write(self, made: Sequence[_Made], decoded: Sequence[_Decoded], done: int) -> None:
         """Store a batch in one transaction, and tell how many are done with it."""
         for each in decoded:
@@ -303,6 +316,7 @@ class _Perceiving:
                 mine = [each for each in made if each.perceiver is perceiver]
                 if mine:
                     await _store(session, perceiver, mine)
+                    await note_model(session, self._services, perceiver.model)
             said = [m.item for m in made if not m.error and m.perceiver.model.family.says]
             if said:
                 await renew(session, list({item.id: item for item in said}.values()))

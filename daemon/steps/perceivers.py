@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from daemon.chosen_models import ChosenModel
 from daemon.services import Services
 from daemon.steps.step import StepRun
@@ -55,6 +57,11 @@ def perceivers(services: Services) -> list[ChosenModel]:
     return [model for model in services.workers.chosen if model.kinds]
 
 
+def perceiving(services: Services) -> list[str]:
+    """Return the names of their workers."""
+    return [worker_name(model) for model in perceivers(services)]
+
+
 async def may_work(run: StepRun, model: ChosenModel) -> bool:
     """Tell whether a model may work now: big ones wait for the night, but not the first time."""
     if not model.is_big or run.may_run_big:
@@ -90,6 +97,8 @@ async def start_models(
         log.info("%s runs on %s: %s", model.name, about["device"], about["reason"])
         services.board.loaded(model, about)
         services.board.begin(model, due)
+        async with services.database.write() as session:
+            await note_model(session, services, model)
         space = Space(about["space"], about["dimensions"]) if about["dimensions"] else None
         yield Perceiver(
             model, name, space, bool(about.get("has_text_tower")), str(about["device"]),
@@ -108,10 +117,7 @@ async def conclude(services: Services, perceiver: Perceiver, started: datetime) 
         used = await spaces_in_use(session)
     chosen = {m.name for m in perceivers(services) if m.role == model.role}
     others = [u for u in used if u.role == model.role and u.model not in chosen]
-    pace = next(s.pace for s in services.board.states() if s.name == model.name)
     async with services.database.write() as session:
-        await set_fact(session, f"pace:{model.name}",
-                       {"items": pace.items, "seconds": round(pace.seconds, 3)})  # fmt: skip
         if left and (others or perceiver.is_broken):
             return  # search goes on with the old
         if perceiver.space and perceiver.done:
@@ -134,16 +140,30 @@ def reason_of(error: WorkerFailed | WorkerDied) -> str:
     return error.message if isinstance(error, WorkerFailed) else str(error)
 
 
-async def count_left(services: Services, model: ChosenModel) -> int:
+async def note_model(session: AsyncSession, services: Services, model: ChosenModel) -> None:
+    """Write down where a model runs and how fast, for other processes and later ones."""
+    noted = services.board.note(model)
+    if not noted["items"]:  # just loaded: the pace of an earlier run holds
+        earlier = await get_fact(session, f"model:{model.name}") or {}
+        noted |= {name: earlier.get(name, 0) for name in ("items", "seconds")}
+    await set_fact(session, f"model:{model.name}", noted)
+
+
+async def count_left(session: AsyncSession, model: ChosenModel) -> int:
     """Return how many items a model has not had yet."""
-    async with services.database.read() as session:
-        return await count_due(session, worker_name(model), now(), Item.media_hash, model.kinds)
+    if model.role != "text":
+        name, of = worker_name(model), Item.media_hash
+        return await count_due(session, name, now(), of, model.kinds)
+    space = await get_fact(session, "text_space") or {}
+    is_current = space.get("made_by", model.key()) == model.key()
+    name = f"embed:{space.get('name')}" if is_current else "nobody"
+    return await count_due(session, name, now(), Item.description_hash)
 
 
 async def fill_board(services: Services) -> None:
-    """Tell the board what earlier runs measured, and what is left."""
-    for model in perceivers(services):
+    """Tell the board what other runs noted, and what is left."""
+    for model in services.workers.chosen:
         async with services.database.read() as session:
-            pace = await get_fact(session, f"pace:{model.name}") or {"items": 0, "seconds": 0.0}
-        left = await count_left(services, model)
-        services.board.take_pace(model.name, pace["items"], pace["seconds"], left)
+            noted = await get_fact(session, f"model:{model.name}") or {}
+            left = await count_left(session, model)
+        services.board.recall(model, noted, left)

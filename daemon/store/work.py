@@ -7,14 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import ColumnElement
 
 from connectors.base import KINDS
-from daemon.store.models import Item, Work, now
+from daemon.store.models import Item, UnreadableLocation, Work, now
 
 MAXIMUM_ATTEMPTS = 3
 
@@ -124,6 +124,12 @@ async def mark_done(session: AsyncSession, worker: str, hashes: Mapping[int, str
             for item_id, h in hashes.items()
         ],
     )  # fmt: skip
+
+
+async def try_again(session: AsyncSession) -> None:
+    """Make all that was set aside due again, files that could not be read among it."""
+    await session.execute(update(Work).where(Work.error.is_not(None)).values(attempts=0))
+    await session.execute(delete(UnreadableLocation))
 
 
 async def mark_failed(

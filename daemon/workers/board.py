@@ -49,7 +49,10 @@ class ModelState:
     """Items of the library that it has not had yet."""
     at_work: bool = False
     pace: Pace = field(default_factory=Pace)
+    module: str = ""
     process_id: int | None = None
+    noted_process: int | None = None
+    """The one that was noted last: another daemon's, perhaps."""
     memory: int = 0
     """Resident bytes of its process; 0 while it is not loaded."""
 
@@ -71,14 +74,17 @@ class ModelBoard:
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
         self._states = {
-            model.name: ModelState(model.name, model.role, problem=model.problem)
+            model.name: ModelState(
+                model.name, model.role, problem=model.problem, module=model.module
+            )
             for model in workers.chosen
         }
 
     def states(self) -> list[ModelState]:
         """Return the models as they are now."""
         for state in self._states.values():
-            state.process_id = self._workers.models[state.name].process_id
+            mine = self._workers.models[state.name].process_id
+            state.process_id = mine or _at_work(state.noted_process, state.module)
             state.memory = _resident(state.process_id)
         return list(self._states.values())
 
@@ -107,13 +113,34 @@ class ModelBoard:
         """Note that a model has nothing to do any more."""
         self._states[model.name].at_work = False
 
-    def take_pace(self, name: str, items: int, seconds: float, left: int | None) -> None:
-        """Take over what an earlier run measured."""
-        if state := self._states.get(name):
-            if not state.pace.items:
-                state.pace = Pace(items, seconds)
-            if not state.at_work:
-                state.left = left
+    def note(self, model: ChosenModel) -> dict[str, Any]:
+        """Return what `recall` takes: what another process, or a later one, can know of a model."""
+        state = self._states[model.name]
+        return {
+            "items": state.pace.items, "seconds": round(state.pace.seconds, 3),
+            "device": state.device, "reason": state.reason, "vram": state.vram,
+            "process": self._workers.models[model.name].process_id,
+        }  # fmt: skip
+
+    def recall(self, model: ChosenModel, noted: dict[str, Any], left: int) -> None:
+        """Take over what was noted, where this process does not know better."""
+        state = self._states[model.name]
+        if not state.at_work:
+            state.left = left
+        if not noted or self._workers.models[model.name].process_id:
+            return
+        state.pace = Pace(noted["items"], noted["seconds"])
+        state.device, state.reason, state.vram = noted["device"], noted["reason"], noted["vram"]
+        state.noted_process = noted["process"]
+
+
+def _at_work(process_id: int | None, module: str) -> int | None:
+    """Return the process if it is there and runs a model of this family."""
+    try:
+        words = psutil.Process(process_id).cmdline() if process_id else []
+    except psutil.Error:
+        return None
+    return process_id if module in words else None
 
 
 def _resident(process_id: int | None) -> int:

@@ -112,8 +112,11 @@ class Worker:
         self._log_task = asyncio.create_task(self._log_errors(self._process))
         try:
             await self._ask("start", self._options, None)
-        except (WorkerFailed, asyncio.CancelledError):
-            self._kill()  # one that has not started answers nothing
+        except WorkerFailed:
+            await self._end()
+            raise
+        except asyncio.CancelledError:
+            self._kill()  # it may have failed meanwhile, and then would answer nothing
             raise
 
     def _path(self) -> str:
