@@ -65,6 +65,8 @@ class OddFamily:
         return [[text[:200]] if text else [] for text in texts]
 
     def embed(self, chunks: list[str]) -> bytes:
+        if self._options.get("faulty"):
+            raise RuntimeError("CUDA error: device-side assert triggered")
         self._work(time.monotonic())
         directions = [_direction(len(chunk)) for chunk in chunks]
         return b"".join(vector.astype("<f2").tobytes() for vector in directions)

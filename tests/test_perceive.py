@@ -20,7 +20,7 @@ from daemon.commands.model_check import examine_models
 from daemon.model_settings import ModelSettings
 from daemon.services import Services
 from daemon.steps import STEPS, perceive
-from daemon.steps.perceivers import fill_board, perceiving, worker_name
+from daemon.steps.perceivers import HOPELESS, fill_board, perceiving, worker_name
 from daemon.steps.step import StepFailed, StepIncomplete, StepRun
 from daemon.store.models import Description, Item, ItemVector, Vector, Work
 from daemon.store.overview import find_set_aside
@@ -289,7 +289,7 @@ async def test_a_model_that_fails_at_everything_does_not_set_the_library_aside(
         tell(services, faulty=True)
         with pytest.raises(StepIncomplete, match="odd: CUDA error"):
             await run_step(services, "describe")
-        assert sum((await failures(services)).values()) <= perceive.HOPELESS
+        assert sum((await failures(services)).values()) <= HOPELESS
         tell(services)
         assert "odd 24 on cpu" in await run_step(services, "describe")
 
@@ -703,6 +703,25 @@ async def test_what_only_a_server_has_is_fetched_and_heard(household: Household)
             assert len(await seen(services)) == 2
             assert len(await failures(services)) == 1
             assert not list(services.workers.scratch.iterdir())
+
+
+async def test_a_text_model_that_fails_at_everything_does_not_set_the_library_aside(
+    household: Household,
+) -> None:
+    household.also(models=ModelSettings(audio=(), images=()))
+    for number in range(HOPELESS + 4):
+        make_document(household.folder("text") / f"{number}.txt", f"Text {number}")
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe")
+        whole = services.workers.text
+        services.workers.text = Worker("text", "tests.odd_family", {"faulty": True})
+        for _ in range(3):
+            with pytest.raises(StepFailed, match=r"fails at everything: .*CUDA error"):
+                await run_step(services, "embed")
+        assert await failures(services) == {}
+        await services.workers.text.close()
+        services.workers.text = whole
+        assert (await run_step(services, "embed")).startswith(f"{HOPELESS + 4} embedded")
 
 
 class OnlyReads:

@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from daemon.chosen_models import ChosenModel
 from daemon.services import Services
-from daemon.steps.perceivers import may_work, note_model
+from daemon.steps.perceivers import HOPELESS, may_work, note_model
 from daemon.steps.step import Step, StepFailed, StepRun
 from daemon.store.descriptions import find_parts, hash_text, passages
 from daemon.store.facts import set_fact
@@ -135,6 +135,7 @@ class _Embedding:
         self._after = (False, 0)
         self._ahead: deque[tuple[list[Item], asyncio.Task[_Batch]]] = deque()
         self._failed = 0
+        self._failed_in_a_row = 0
         self.left = 0
         """Items that wait for the next night, after `work`."""
 
@@ -195,6 +196,7 @@ class _Embedding:
                 size = 2 * self._space.dimensions  # float16
                 for n, key in enumerate(batch.chunks):
                     batch.vectors[key] = data[n * size : (n + 1) * size]
+            self._failed_in_a_row = 0
             return [batch]
         except (WorkerFailed, WorkerDied) as error:
             if isinstance(error, WorkerFailed) and error.kind == "ModelUnusable":
@@ -204,7 +206,17 @@ class _Embedding:
                 return await self._embed(items[:middle]) + await self._embed(items[middle:])
             log.warning("%s could not be embedded: %s", items[0].title, error)
             self._failed += 1
+            await self._note_failure(error)
             return [_Batch(items, {}, {}, error=str(error))]
+
+    async def _note_failure(self, error: WorkerFailed | WorkerDied) -> None:
+        """Begin with a fresh process: a fault of CUDA stays until it ends. Raises StepFailed."""
+        if not self._is_text:
+            return
+        await self._run.services.workers.text.close()
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row == HOPELESS:
+            raise StepFailed(f"The text model fails at everything: {error}") from error
 
     async def _write(self, batches: Sequence[_Batch], done: int) -> None:
         """Store vectors, and that they are made, in one transaction; tell how many are done."""

@@ -18,6 +18,7 @@ from typing import Any
 from connectors.base import ConnectorUnavailable
 from daemon.steps.media_files import find_media
 from daemon.steps.perceivers import (
+    HOPELESS,
     Outcome,
     Perceiver,
     conclude,
@@ -42,8 +43,6 @@ DECODE_TIMEOUT = 180.0
 FAULTS_OF_THE_FILE = ("UnreadableFile",)
 FAULTS_OF_THE_MODEL = ("ModelUnusable",)
 WANTS_OF_MEMORY = ("OutOfMemory", "MemoryError")
-HOPELESS = 16
-"""Items in a row that a model fails at before it is left out of the run: the fault is its own."""
 
 
 @dataclass

@@ -19,6 +19,10 @@ from daemon.workers.worker import WorkerDied, WorkerFailed
 log = logging.getLogger(__name__)
 
 
+HOPELESS = 16
+"""Items in a row that a model fails at before it is left out of the run: the fault is its own."""
+
+
 @dataclass
 class Outcome:
     """What came of it."""
