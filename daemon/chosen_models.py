@@ -14,7 +14,7 @@ from daemon.settings import Settings
 from ml.installed import MANIFEST
 from ml.model_cards import FAMILIES, Family, ModelCard, Role, find_card
 from ml.model_hub import StoreError
-from ml.model_store import MANIFEST, ModelStore
+from ml.model_store import ModelStore
 
 BESIDE_THE_PROGRAM = Path(__file__).resolve().parent.parent
 IN_THE_IMAGE = Path("/opt/environments")

@@ -391,7 +391,7 @@ def test_ctrl_c_ends_a_fetch_at_once(household: Household) -> None:
         connection.close()
     assert time.monotonic() - begun < 5
     assert process.returncode == 1
-    assert told.decode().strip().splitlines()[-1] == "Stopped."
+    assert "Stopped." in told.decode().splitlines()  # warnings of what was cut off may follow
 
 
 OFFLINE = """
@@ -461,7 +461,7 @@ async def test_workers_need_nothing_but_a_filled_folder(
         assert "siglip-base 1 on cpu" in lines[1]
         assert lines[2] == "1 embedded on cpu"
         assert len(await services.search.find("rain")) == 1
-        processes = {services.workers.text.process_id, services.workers.queries.process_id}
+        processes = {services.workers.text.process_id, services.workers.queries().process_id}
     told = [line.split(" ", 1) for line in log.read_text().splitlines()]
     assert {what for _, what in told} == {"began"}
     assert processes < {int(process) for process, _ in told}

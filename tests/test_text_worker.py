@@ -364,11 +364,11 @@ def test_a_batch_that_does_not_fit_is_halved_and_later_ones_stay_small(
     embedder = lite._embedder
     forward, sizes = embedder._forward, list[int]()
 
-    def small(rows: dict[str, list[list[int]]]) -> Any:
+    def small(rows: dict[str, list[list[int]]], leave_out: int) -> Any:
         sizes.append(len(rows["input_ids"]))
         if sizes[-1] > 10:
             raise RuntimeError("CUDA error: out of memory")
-        return forward(rows)
+        return forward(rows, leave_out)
 
     monkeypatch.setattr(embedder, "_most_tokens", embedder._most_tokens)
     monkeypatch.setattr(embedder, "_forward", small)
