@@ -40,11 +40,14 @@ class Labels:
         return cls(prepare(features), values, np.ones(len(values)), len(values))
 
     def take(self, kept: npt.NDArray[np.int64]) -> Self:
-        """Return some of the ratings, and all weak ones."""
+        """Return some of the ratings, and all weak ones, at their distance from the mean of those.
+
+        Else what plays let guess would tell of the ratings that are left out.
+        """
         chosen = np.concatenate([kept, np.arange(self.ratings, len(self.values))])
-        return type(self)(
-            self.items.take(chosen), self.values[chosen], self.scales[chosen], len(kept)
-        )
+        values = self.values[chosen]
+        values[len(kept) :] += self.values[kept].mean() - self.values[: self.ratings].mean()
+        return type(self)(self.items.take(chosen), values, self.scales[chosen], len(kept))
 
     def fit(self, settings: TasteSettings | None = None) -> TasteHead:
         """Fit the head; without settings, those that suit these labels."""

@@ -90,8 +90,8 @@ def fit(
     if len(values) == 0 or not len(values) == len(items) == len(scale):
         raise ValueError("There must be ratings, and one item and one noise scale for each.")
     values = values - prior_shift(items, settings)
-    mean = prior_mean(values, scale**-2.0)
-    noise = settings.noise * scale**2
+    mean = prior_mean(values[scale == 1])
+    noise = settings.noise_of(scale)
     with one_thread():
         if len(values) <= ANCHORS:
             places = np.arange(len(values))

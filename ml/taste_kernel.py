@@ -32,6 +32,8 @@ class TasteSettings:
     expected before the person has rated anything: the prior mean's slope."""
     noise: float = 2.0
     """Of one rating: a person's mood, and what no feature knows."""
+    deafness: float = 1.0
+    """How many times noisier weak labels are for this person than they say."""
 
     def as_dict(self) -> dict[str, float]:
         """Return plain numbers for JSON."""
@@ -46,7 +48,14 @@ class TasteSettings:
         settings = cls(**numbers)
         if min(settings.text_length, settings.media_length, settings.noise) <= 0:
             raise ValueError("The taste model's lengths and noise must be above 0.")
+        if settings.deafness < 1:
+            raise ValueError("The taste model's deafness must be at least 1.")
         return settings
+
+    def noise_of(self, scale: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the variances of labels, given their noise in a rating's own; 1 is a rating."""
+        noise: npt.NDArray[np.float64] = self.noise * relative_noise(scale, self.deafness)
+        return noise
 
     def part_weights(self) -> Floats:
         """Return the variance of each column of `Prepared.parts`, (P,)."""
@@ -111,6 +120,14 @@ def prior_shift(items: Prepared, settings: TasteSettings) -> Floats:
     return shift
 
 
-def prior_mean(ratings: npt.NDArray[np.float64], precision: npt.NDArray[np.float64]) -> float:
-    """Return the person's mean, as if half a rating in the middle of the scale had been given."""
-    return float((precision @ ratings + 0.5 * 5.0) / (precision.sum() + 0.5))
+def relative_noise(scale: npt.NDArray[np.float64], deafness: float) -> npt.NDArray[np.float64]:
+    """Return the variances of labels in that of a rating; those of scale 1 are ratings."""
+    return np.where(scale == 1, 1.0, (scale * deafness) ** 2)
+
+
+def prior_mean(ratings: npt.NDArray[np.float64]) -> float:
+    """Return the person's mean, as if half a rating in the middle of the scale had been given.
+
+    Of ratings alone: weak labels are said in distances from it.
+    """
+    return float((ratings.sum() + 0.5 * 5.0) / (len(ratings) + 0.5))

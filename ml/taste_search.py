@@ -8,14 +8,14 @@ all that speaks where ratings are few.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ml.blas_threads import one_thread
 from ml.taste_features import PARTS, Features, Prepared, prepare
-from ml.taste_kernel import TasteSettings, prior_mean
+from ml.taste_kernel import TasteSettings, prior_mean, relative_noise
 
 Doubles = npt.NDArray[np.float64]
 
@@ -33,20 +33,15 @@ FITTED = 0.8
 search use up, else few ratings look too sure (measured: `benchmarks/taste.py`, `within`)."""
 AGREEMENTS = (0.0, 0.2, 0.4, 0.65, 0.9, 1.2)
 LENGTHS = (0.1, 0.2, 0.35, 0.6)
+DEAFNESSES = (1.0, 2.0, 4.0, 16.0)
 DEFAULTS = TasteSettings()
-
-
-@dataclass(frozen=True, slots=True)
-class Lengths:
-    """Of the RBFs."""
-
-    text: float = DEFAULTS.text_length
-    media: float = DEFAULTS.media_length
+WEIGHTS = ("text", "media", *PARTS)
+"""The settings that are variances; the search has them relative to that of the noise."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The ratings that the search looks at."""
+    """The labels that the search looks at, ratings first."""
 
     cosines: Doubles
     """(n, n), of the text vectors; -inf where one is missing, so that the RBF is 0."""
@@ -54,11 +49,15 @@ class Sample:
     """(n, n), of media in the same way; None where nothing was heard or seen."""
     grams: dict[str, Doubles]
     """Part to inner products (n, n); parts of which nothing is known are absent."""
-    ratings: Doubles
+    parts: tuple[str, ...]
+    """The weights that can be chosen: of what something is known."""
+    values: Doubles
     community: Doubles
     """(n,) what the prior mean's slope multiplies."""
-    noise: Doubles
-    """(n,) relative variances of the labels."""
+    scale: Doubles
+    """(n,) the labels' noise in that of a rating."""
+    count: int
+    """How many of the labels, from the first, are ratings; only those are to be predicted well."""
 
 
 def choose_settings(
@@ -77,33 +76,30 @@ def choose_settings(
 
 
 def _search(sample: Sample) -> TasteSettings:
-    """Go up from the defaults, one weight after the other."""
-    names = ("text", *sample.grams, *(("media",) if sample.media is not None else ()))
-    weights = {name: getattr(DEFAULTS, name) / DEFAULTS.noise for name in names}
-    length = Lengths()
-    agreement = DEFAULTS.agreement
-    best = _score(sample, weights, length, agreement)
+    """Go up from the defaults, one setting after the other."""
+    best = _scaled(DEFAULTS, 1 / DEFAULTS.noise)
+    highest = _score(sample, best)
     for step in STEPS:
-        for names in (tuple(weights), *((name,) for name in weights)):
+        for names in (sample.parts, *((name,) for name in sample.parts)):
             for factor in (step, 1 / step):
-                tried = weights | {name: weights[name] * factor for name in names}
-                if (score := _score(sample, tried, length, agreement)) > best:
-                    best, weights = score, tried
+                tried = replace(best, **{name: getattr(best, name) * factor for name in names})
+                if (score := _score(sample, tried)) > highest:
+                    highest, best = score, tried
                     break
-        for tried_length in _other_lengths(sample, length):
-            if (score := _score(sample, weights, tried_length, agreement)) > best:
-                best, length = score, tried_length
-        for tried_agreement in AGREEMENTS if sample.community.any() else ():
-            if (score := _score(sample, weights, length, tried_agreement)) > best:
-                best, agreement = score, tried_agreement
-    return _settings(sample, weights, length, agreement)
+        for field, choices in _other_fields(sample):
+            for value in choices:
+                tried = replace(best, **{field: value})
+                if (score := _score(sample, tried)) > highest:
+                    highest, best = score, tried
+    *_, variance = _left_out(sample, best)
+    return _scaled(best, variance)
 
 
-def _sample(items: Prepared, ratings: Doubles, scale: Doubles) -> Sample:
-    chosen = np.arange(len(ratings))
-    if len(chosen) > MOST_RATINGS:
-        chosen = np.linspace(0, len(chosen) - 1, MOST_RATINGS).astype(np.int64)
-    items, ratings, noise = items.take(chosen), ratings[chosen], scale[chosen] ** 2
+def _sample(items: Prepared, values: Doubles, scale: Doubles) -> Sample:
+    chosen = _spread(np.flatnonzero(scale == 1), MOST_RATINGS)
+    count = len(chosen)
+    chosen = np.concatenate([chosen, _spread(np.flatnonzero(scale != 1), MOST_RATINGS - count)])
+    items, values, scale = items.take(chosen), values[chosen], scale[chosen]
     text = items.text.astype(np.float64)
     cosines = _cosines(text, items.has_text > 0)
     media = None
@@ -111,7 +107,17 @@ def _sample(items: Prepared, ratings: Doubles, scale: Doubles) -> Sample:
         media = _cosines(items.media.astype(np.float64), has_media)
     columns = {name: items.parts[:, place].astype(np.float64) for name, place in PARTS.items()}
     grams = {name: part @ part.T for name, part in columns.items() if part.any()}
-    return Sample(cosines, media, grams, ratings, columns["community"][:, 0], noise)
+    parts = ("text", *grams, *(("media",) if media is not None else ()))
+    return Sample(
+        cosines, media, grams, parts, values, columns["community"][:, 0], scale, count
+    )  # fmt: skip
+
+
+def _spread(places: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """Return at most so many places, evenly spread over all."""
+    if len(places) <= most:
+        return places
+    return places[np.linspace(0, len(places) - 1, most).astype(np.int64)]
 
 
 def _cosines(vectors: Doubles, known: npt.NDArray[np.bool_]) -> Doubles:
@@ -119,61 +125,55 @@ def _cosines(vectors: Doubles, known: npt.NDArray[np.bool_]) -> Doubles:
     return cosines
 
 
-def _other_lengths(sample: Sample, length: Lengths) -> Iterator[Lengths]:
-    for text in LENGTHS:
-        yield Lengths(text, length.media)
-    for media in LENGTHS if sample.media is not None else ():
-        yield Lengths(length.text, media)
+def _other_fields(sample: Sample) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """Return what else there is to choose."""
+    yield "text_length", LENGTHS
+    if sample.media is not None:
+        yield "media_length", LENGTHS
+    if sample.community.any():
+        yield "agreement", AGREEMENTS
+    if sample.count < len(sample.scale):
+        yield "deafness", DEAFNESSES
 
 
-def _left_out(
-    sample: Sample, weights: dict[str, float], length: Lengths, agreement: float
-) -> tuple[Doubles, Doubles, float]:
+def _left_out(sample: Sample, tried: TasteSettings) -> tuple[Doubles, Doubles, float]:
     """Return errors squared over variance, precisions, and the variance's common scale.
 
-    All variances are relative to that of the noise; the scale that fits them to the errors has
-    a closed form.
+    Of the ratings only: what is guessed from plays helps to predict, and is never to be predicted,
+    as guesses are so much alike that they would make everything look certain. All variances are
+    relative to that of the noise; the scale that fits them to the errors has a closed form.
     """
-    covariance = weights["text"] * np.exp((sample.cosines - 1) / length.text)
+    covariance = tried.text * np.exp((sample.cosines - 1) / tried.text_length)
     if sample.media is not None:
-        covariance += weights["media"] * np.exp((sample.media - 1) / length.media)
+        covariance += tried.media * np.exp((sample.media - 1) / tried.media_length)
     for name, gram in sample.grams.items():
-        covariance += weights[name] * gram
-    covariance[np.diag_indices(len(sample.noise))] += sample.noise
+        covariance += getattr(tried, name) * gram
+    noise = relative_noise(sample.scale, tried.deafness)
+    covariance[np.diag_indices(len(noise))] += noise
     inverse = np.linalg.inv(covariance)
-    known = sample.ratings - agreement * sample.community
-    residuals = known - prior_mean(known, 1 / sample.noise)
-    precisions: Doubles = inverse.diagonal().astype(np.float64)
-    squares: Doubles = (inverse @ residuals).astype(np.float64) ** 2 / precisions
+    known = sample.values - tried.agreement * sample.community
+    ratings = slice(sample.count)
+    residuals = known - prior_mean(known[ratings])
+    precisions: Doubles = inverse.diagonal()[ratings].astype(np.float64)
+    squares: Doubles = (inverse @ residuals)[ratings].astype(np.float64) ** 2 / precisions
     count = len(squares)
     scale = squares.sum() / max(count - FITTED * math.sqrt(count), count / 2)
     return squares, precisions, max(float(scale), LEAST_VARIANCE)
 
 
-def _score(sample: Sample, weights: dict[str, float], length: Lengths, agreement: float) -> float:
-    squares, precisions, scale = _left_out(sample, weights, length, agreement)
+def _score(sample: Sample, tried: TasteSettings) -> float:
+    squares, precisions, scale = _left_out(sample, tried)
     density = np.log(precisions / scale) - squares / scale
     pulls = [
-        math.log(weight * DEFAULTS.noise / getattr(DEFAULTS, name)) / PULL
-        for name, weight in weights.items()
+        math.log(getattr(tried, name) * DEFAULTS.noise / getattr(DEFAULTS, name)) / PULL
+        for name in sample.parts
     ]
-    pulls.append((agreement - DEFAULTS.agreement) / PULL_OF_AGREEMENT)
+    pulls.append((tried.agreement - DEFAULTS.agreement) / PULL_OF_AGREEMENT)
+    pulls.append(math.log(tried.deafness / DEFAULTS.deafness) / PULL)
     return float(density.sum() - sum(pull**2 for pull in pulls)) / 2
 
 
-def _settings(
-    sample: Sample, weights: dict[str, float], length: Lengths, agreement: float
-) -> TasteSettings:
-    """Return the weights as variances; parts that were never seen keep their default share."""
-    *_, scale = _left_out(sample, weights, length, agreement)
-    shares = {
-        name: getattr(DEFAULTS, name) / DEFAULTS.noise for name in (*PARTS, "media")
-    } | weights
-    variances = {name: share * scale for name, share in shares.items()}
-    return TasteSettings(
-        **variances,
-        text_length=length.text,
-        media_length=length.media,
-        agreement=agreement,
-        noise=scale,
-    )
+def _scaled(settings: TasteSettings, factor: float) -> TasteSettings:
+    """Return settings of which all variances are so many times larger."""
+    changed = {name: getattr(settings, name) * factor for name in (*WEIGHTS, "noise")}
+    return replace(settings, **changed)

@@ -314,6 +314,8 @@ def test_settings_survive_json_and_nonsense_is_refused() -> None:
         TasteSettings.from_dict({"text": -1})
     with pytest.raises(ValueError, match="above 0"):
         TasteSettings.from_dict({"noise": 0})
+    with pytest.raises(ValueError, match="at least 1"):
+        TasteSettings.from_dict({"deafness": 0.5})
     with pytest.raises(TypeError):
         TasteSettings.from_dict({"magic": 1})
 
@@ -481,6 +483,39 @@ def test_weak_labels_teach_a_little_and_are_never_measured(tmp_path: Path) -> No
         expected = np.frombuffer(answer["values"], "<f4")[150:]
         errors.append(float(np.sqrt(np.mean((expected - liked[150:]) ** 2))))
     assert errors[1] < errors[0] - 0.05
+
+
+def heard_much(seed: int) -> tuple[Features, Doubles, Labels]:
+    """A person of 40 ratings who once finished 300 other things, liked or not."""
+    rng = np.random.default_rng(seed)
+    features = library(rng, 540)
+    liked = opinions(rng, features)
+    values = np.concatenate([liked[:40], np.full(300, liked[:40].mean() + 0.75)])
+    scales = np.concatenate([np.ones(40), np.full(300, 3.0)])
+    labels = Labels(prepare(part(features, slice(340))), values, scales, 40)
+    return part(features, slice(340, None)), liked[340:], labels
+
+
+def test_plays_that_tell_nothing_feign_no_certainty_and_do_no_harm() -> None:
+    errors, alone, covered = [], [], []
+    for seed in range(5):
+        unseen, truth, labels = heard_much(seed)
+        predicted, deviation = labels.fit().predict(unseen)
+        errors.append(rmse(truth, predicted))
+        covered.append(np.mean(np.abs(truth - predicted) <= deviation))
+        ratings = Labels.of(labels.items.take(slice(40)), labels.values[:40])
+        alone.append(rmse(truth, ratings.fit().predict(unseen)[0]))
+    assert 0.6 < np.mean(covered) < 0.78
+    assert np.mean(errors) < 1.05 * np.mean(alone)
+
+
+def test_ratings_held_out_do_not_speak_through_the_level_of_the_plays() -> None:
+    _, _, labels = heard_much(0)
+    kept = np.arange(10)
+    changed = Labels(labels.items, labels.values.copy(), labels.scales, labels.ratings)
+    changed.values[10:40] = 10
+    changed.values[40:] += changed.values[:40].mean() - labels.values[:40].mean()
+    assert changed.take(kept).values == pytest.approx(labels.take(kept).values)
 
 
 def test_a_prediction_is_explained_by_parts_that_add_up(tmp_path: Path) -> None:
