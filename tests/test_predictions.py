@@ -13,7 +13,7 @@ from daemon.store.favourites import set_favourite
 from daemon.store.labels import find_labels, guess
 from daemon.store.models import Prediction, PredictionState, TasteModel, now, public_id
 from daemon.store.plays import record_play
-from daemon.vectors import index, predictions, rate_next
+from daemon.vectors import index, predictions, rate_next, taste_models
 from daemon.vectors.predictions import Reason, Reasons
 from daemon.vectors.reasons import tell_reasons
 from ml import evaluation, facts_space
@@ -185,7 +185,7 @@ async def test_earlier_models_stay_and_a_worse_one_is_not_used(
         assert "does worse on held-out ratings; the old one stays in use" in line
         assert await run_steps(services, "train") == ["me: no new ratings"]
         async with services.database.read() as session:
-            newest, first = await predictions.find_models(session, 1)
+            newest, first = await taste_models.find_models(session, 1)
         assert (newest.in_use, first.in_use) == (False, True)
         async with open_client(services) as client:
             assert (await client.post(f"/api/taste/{newest.id}/use")).status == 204
@@ -195,6 +195,63 @@ async def test_earlier_models_stay_and_a_worse_one_is_not_used(
             (newest.id, True), (first.id, False),
         ]  # fmt: skip
         assert await services.predictions.settle(1, timeout=30)
+
+
+async def test_ratings_of_what_is_embedded_later_are_learnt_from_then(
+    household: Household,
+) -> None:
+    liked, disliked = make_library(household, copies=1)
+    more = household.folder("text") / "later"
+    later = [more / f"{path.stem} again.txt" for path in (*liked, *disliked)]
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe", "embed")
+        for path in later:
+            make_document(path, f"About a {path.stem}, of which more in the volume to come.")
+        await run_steps(services, "sync")
+        await rate_both(services, liked[:3], disliked[:3])
+        await rate_both(services, later[:6], later[6:])
+        assert await run_steps(services, "train", "score") == [
+            "me: too few rated items have a vector yet"
+        ] * 2
+        async with services.database.read() as session:
+            assert await taste_models.find_models(session, 1) == []
+        await run_steps(services, "describe", "embed")
+        (line,) = await run_steps(services, "train")
+        assert line.startswith("me: learnt from 18 ratings")
+        assert await run_steps(services, "train") == ["me: no new ratings"]
+        make_document(later[0], "About a violin sonata, in other words than before.")
+        await run_steps(services, "sync", "describe", "embed")
+        (line,) = await run_steps(services, "train")
+        assert "no new ratings" not in line
+
+
+async def test_what_does_better_than_a_trusted_model_is_trusted(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    liked, disliked = make_library(household, copies=2)
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe", "embed")
+        await rate_both(services, liked[:8], disliked[:8])
+        await run_steps(services, "train", "score")
+        async with services.database.write() as session:
+            (first,) = await taste_models.find_models(session, 1)
+            first.trusted = False
+        await run_steps(services, "score")
+        call = services.predictions._learning.call
+
+        async def train_badly(operation: str, *arguments: Any) -> Any:
+            answer = await call(operation, *arguments)
+            return answer | {"worse": True, "trusted": True} if operation == "train" else answer
+
+        monkeypatch.setattr(services.predictions._learning, "call", train_badly)
+        await rate_path(services, liked[8], 8)
+        await run_steps(services, "score", "train", "score")
+        async with services.database.read() as session:
+            used = await taste_models.model_in_use(session, 1)
+            state = await session.get(PredictionState, 1)
+        assert used is not None
+        assert state is not None
+        assert (used.id, used.trusted, state.trusted) == (first.id, True, True)
 
 
 async def test_plays_and_hearts_are_weak_labels_that_a_rating_overrides(
@@ -308,12 +365,12 @@ async def test_the_taste_page_shows_figures_and_brings_models_back(household: Ho
         await rate_path(services, liked[8], 8)
         await run_steps(services, "train")
         async with services.database.read() as session:
-            models = await predictions.find_models(session, 1)
+            models = await taste_models.find_models(session, 1)
         (unused,) = [model for model in models if not model.in_use]
         page = await (await client.post(f"/taste/{unused.id}/use")).text()
         assert page.count("in use") == 2  # one row, and the note below
         async with services.database.read() as session:
-            used = await predictions.model_in_use(session, 1)
+            used = await taste_models.model_in_use(session, 1)
         assert used is not None
         assert used.id == unused.id
         assert (await client.post("/taste/999/use")).status == 404

@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 
 from daemon.store.models import Rating, Source
 from daemon.store.profiles import find_profiles
-from daemon.vectors.predictions import MINIMUM_RATINGS, UnknownModel, find_models
+from daemon.vectors.predictions import MINIMUM_RATINGS
+from daemon.vectors.taste_models import UnknownModel, find_models
 from web.keys import SERVICES
 from web.lookup import find_request_profile, row_number
 

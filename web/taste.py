@@ -4,7 +4,8 @@ from aiohttp import web
 from sqlalchemy import func, select
 
 from daemon.store.models import Rating, TasteModel
-from daemon.vectors.predictions import MINIMUM_RATINGS, UnknownModel, find_models
+from daemon.vectors.predictions import MINIMUM_RATINGS
+from daemon.vectors.taste_models import UnknownModel, find_models
 from web.keys import SERVICES
 from web.lookup import row_number
 from web.viewer import find_viewer, show

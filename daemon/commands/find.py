@@ -21,9 +21,9 @@ from daemon.store.answers import item_rows
 from daemon.store.models import Item, Prediction, Profile, Rating
 from daemon.store.profiles import UnknownProfile, find_profile
 from daemon.store.ratings import rating_map
-from daemon.vectors.predictions import UnknownModel, find_models, model_in_use
 from daemon.vectors.reasons import tell_reasons
 from daemon.vectors.search import SearchUnavailable
+from daemon.vectors.taste_models import UnknownModel, find_models, model_in_use
 from daemon.workers.worker import WorkerDied, WorkerFailed
 
 MEASURES = ("mae", "rmse", "spearman", "precision_at_10", "coverage")
@@ -143,13 +143,13 @@ async def rate_next(services: Services, arguments: argparse.Namespace) -> int:
 async def evaluate(services: Services, arguments: argparse.Namespace) -> int:
     """Measure the taste model anew, if there are new ratings, and tell its figures."""
     profile = await _profile(services, arguments)
-    if arguments.use is not None:
-        try:
-            await services.predictions.bring_back(profile.id, arguments.use)
-        except UnknownModel as error:
-            raise CommandFailed(str(error)) from error
     try:
-        tell(f"{profile.name}: {await services.predictions.train(profile.id)}")
+        if arguments.use is not None:  # training could take it out of use again
+            await services.predictions.bring_back(profile.id, arguments.use)
+        else:
+            tell(f"{profile.name}: {await services.predictions.train(profile.id)}")
+    except UnknownModel as error:
+        raise CommandFailed(str(error)) from error
     except (WorkerFailed, WorkerDied) as error:
         raise CommandFailed(f"The taste model cannot be measured: {error}") from error
     async with services.database.read() as session:

@@ -7,7 +7,8 @@ from daemon.store.database import Database
 from daemon.store.labels import Labels, find_labels
 from daemon.store.models import TasteModel
 from daemon.vectors.index import VectorIndex
-from daemon.vectors.predictions import SEED, fingerprint_of, model_in_use
+from daemon.vectors.predictions import SEED
+from daemon.vectors.taste_models import model_in_use, news_of
 from daemon.workers.worker import Worker
 
 LEAST_RATINGS = 100
@@ -37,10 +38,10 @@ class Evaluator:
         async with self._database.read() as session:
             labels = await find_labels(session, profile_id)
             model = await model_in_use(session, profile_id)
+            spaces = await self._index.taste_spaces(text) if text else []
+            news = await news_of(session, profile_id, labels, spaces)
         if text is None or model is None or labels.ratings < LEAST_RATINGS:
             return ""
-        spaces = await self._index.taste_spaces(text)
-        news = fingerprint_of(labels, spaces)
         if model.settings.get("evaluator", {}).get("labels") == news:
             return ""
         await self._index.refresh()

@@ -6,32 +6,35 @@ it. The head is refitted in closed form, so a refresh takes a fraction of a seco
 
 import array
 import asyncio
-import hashlib
 import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from daemon.events import Events
 from daemon.store.database import Database
 from daemon.store.labels import Labels, find_labels
 from daemon.store.models import (
-    ItemVector,
-    Play,
     Prediction,
     PredictionState,
     Rating,
-    RatingEvent,
     TasteModel,
     now,
 )
-from daemon.store.server_models import Favourite
 from daemon.vectors.index import Space, VectorIndex
+from daemon.vectors.taste_models import (
+    HEARD,
+    UnknownModel,
+    blend_of,
+    fingerprint_of,
+    model_in_use,
+    newest_model,
+    news_of,
+    use_none,
+)
 from daemon.workers.worker import WorkerDied, WorkerFailed
 
 log = logging.getLogger(__name__)
@@ -53,14 +56,9 @@ _UPSERT = (
 )
 
 
-HEARD = " heard "
-"""Before what a fingerprint says of plays and hearts: pages do not wait for those."""
+FEW_VECTORS = "too few rated items have a vector yet"
 LEAST_POINTS = 0.01
 """Rating points below which nobody wants to be told of a reason."""
-
-
-class UnknownModel(LookupError):
-    """There is no such taste model of the profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +128,7 @@ class Predictions:
             space = await self._index.text_space()
             async with self._database.read() as session:
                 labels = await find_labels(session, profile_id)
-                fingerprint = await _fingerprint(session, profile_id, space)
+                fingerprint = await fingerprint_of(session, profile_id, space)
                 state = await session.get(PredictionState, profile_id)
             if state and state.fingerprint == fingerprint:
                 return "nothing new"
@@ -152,10 +150,10 @@ class Predictions:
             labels = await find_labels(session, profile_id)
             model = await model_in_use(session, profile_id)
             newest = await newest_model(session, profile_id)
+            spaces = await self._index.taste_spaces(space) if space else []
+            news = await news_of(session, profile_id, labels, spaces)
         if space is None or labels.ratings < MINIMUM_RATINGS:
             return f"{labels.ratings} ratings; predictions begin at {MINIMUM_RATINGS}"
-        spaces = await self._index.taste_spaces(space)
-        news = fingerprint_of(labels, spaces)
         if newest and newest.settings.get("ratings") == news and not force:
             return "no new ratings"
         await self._learning.refresh()
@@ -163,16 +161,21 @@ class Predictions:
         trained = await self._learning.call(
             "train", spaces, labels.as_dict(), SEED, incumbent, model.ratings if model else 0
         )
+        if not trained["figures"]:
+            return FEW_VECTORS
         is_better = not trained["worse"]
         async with self._database.write() as session:
+            used = await session.get(TasteModel, model.id) if model else None
+            if used and not is_better:  # what does better than a trusted model is no guess either
+                used.trusted = used.trusted or trained["trusted"]
             if is_better:
-                await _use_none(session, profile_id)
+                await use_none(session, profile_id)
             session.add(
                 TasteModel(
                     profile_id=profile_id,
                     settings={"head": trained["settings"], "ratings": news},
                     figures=trained["figures"],
-                    ratings=trained["figures"].get("ratings", 0),
+                    ratings=trained["figures"]["ratings"],
                     trusted=trained["trusted"],
                     in_use=is_better,
                 )
@@ -188,7 +191,7 @@ class Predictions:
             model = await session.get(TasteModel, model_id)
             if model is None or model.profile_id != profile_id:
                 raise UnknownModel(f"There is no taste model {model_id}.")
-            await _use_none(session, profile_id)
+            await use_none(session, profile_id)
             model.in_use = True
         self.request(profile_id)
 
@@ -234,7 +237,7 @@ class Predictions:
         space = await self._index.text_space()
         async with self._database.read() as session:
             state = await session.get(PredictionState, profile_id)
-            fingerprint = await _fingerprint(session, profile_id, space)
+            fingerprint = await fingerprint_of(session, profile_id, space)
             given = await session.scalar(
                 select(func.count()).where(Rating.profile_id == profile_id)
             )
@@ -259,17 +262,18 @@ class Predictions:
             async with self._database.read() as session:
                 model = await model_in_use(session, profile_id)
         async with self._database.read() as session:
-            fingerprint = await _fingerprint(session, profile_id, space)
+            fingerprint = await fingerprint_of(session, profile_id, space)
         if model is None or not model.settings["head"]:
-            await self._forget(profile_id)
-            return "too few rated items have a description yet"
+            return await self._abstain(profile_id, fingerprint)
         scored = await self._index.call(
             "score",
             await self._index.taste_spaces(space),
             labels.as_dict(),
             model.settings["head"],
-            _blend(model),
+            blend_of(model),
         )
+        if not scored["items"]:
+            return await self._abstain(profile_id, fingerprint)
         count = await self._store(profile_id, scored)
         await self._conclude(profile_id, fingerprint, model.trusted)
         return f"{count} predictions" + ("" if model.trusted else ", not trusted yet")
@@ -298,54 +302,16 @@ class Predictions:
                 .on_conflict_do_update(index_elements=["profile_id"], set_=values)
             )
 
+    async def _abstain(self, profile_id: int, fingerprint: str) -> str:
+        """Predict nothing until there is more; return the line about it."""
+        await self._forget(profile_id)
+        await self._conclude(profile_id, fingerprint, False)
+        return FEW_VECTORS
+
     async def _forget(self, profile_id: int) -> None:
         async with self._database.write() as session:
             for table in (Prediction, PredictionState):
                 await session.execute(delete(table).where(table.profile_id == profile_id))
-
-
-async def newest_model(session: AsyncSession, profile_id: int) -> TasteModel | None:
-    """Return the profile's last trained model, in use or not."""
-    model: TasteModel | None = await session.scalar(
-        select(TasteModel)
-        .where(TasteModel.profile_id == profile_id)
-        .order_by(TasteModel.id.desc())
-        .limit(1)
-    )
-    return model
-
-
-async def find_models(session: AsyncSession, profile_id: int) -> Sequence[TasteModel]:
-    """Return all models that were trained for a profile, the newest first."""
-    return (
-        await session.scalars(
-            select(TasteModel)
-            .where(TasteModel.profile_id == profile_id)
-            .order_by(TasteModel.id.desc())
-        )
-    ).all()
-
-
-async def _use_none(session: AsyncSession, profile_id: int) -> None:
-    await session.execute(
-        update(TasteModel).where(TasteModel.profile_id == profile_id).values(in_use=False)
-    )
-
-
-async def model_in_use(session: AsyncSession, profile_id: int) -> TasteModel | None:
-    """Return the profile's taste model that is in use."""
-    model: TasteModel | None = await session.scalar(
-        select(TasteModel).where(TasteModel.profile_id == profile_id, TasteModel.in_use)
-    )
-    return model
-
-
-def _blend(model: TasteModel) -> dict[str, Any] | None:
-    """Return how the transformer takes part, None where it does not."""
-    found = model.settings.get("evaluator") or {}
-    if not found.get("weight"):
-        return None
-    return {"name": found["name"], "weight": found["weight"]}
 
 
 def _changed(
@@ -363,29 +329,3 @@ def _changed(
         if abs(value - old_value) > NEAR or abs(uncertainty - old_uncertainty) > NEAR:
             rows.append((profile_id, value, uncertainty, item_id))
     return rows
-
-
-async def _fingerprint(session: AsyncSession, profile_id: int, space: Space | None) -> str:
-    """Return what the predictions depend on: rating events, plays, hearts, model, vectors."""
-    events = await session.execute(
-        select(func.count(), func.max(text("rowid")))
-        .select_from(RatingEvent)
-        .where(RatingEvent.profile_id == profile_id)
-    )
-    plays = await session.scalar(select(func.max(Play.id)).where(Play.profile_id == profile_id))
-    hearts = await session.execute(
-        select(func.count(), func.max(Favourite.changed_at)).where(
-            Favourite.profile_id == profile_id
-        )
-    )
-    model = await model_in_use(session, profile_id)
-    vectors = await session.scalar(select(func.max(ItemVector.id)))
-    heard = f"{HEARD}{plays} {tuple(hearts.one())}"
-    told = f"{model.id} {_blend(model)}" if model else ""
-    return f"{tuple(events.one())} {told} {space} {vectors}{heard}"
-
-
-def fingerprint_of(labels: Labels, spaces: Sequence[str]) -> str:
-    """Return what a model was trained on, in short."""
-    known = repr((spaces, labels.items, labels.values, labels.scales))
-    return hashlib.blake2b(known.encode(), digest_size=16).hexdigest()
