@@ -89,8 +89,8 @@ def cross_validate(
     baseline = _figures(values, means, spreads)
     baseline |= {"spearman": 0.0, "precision_at_10": float(_is_liked(values).mean())}
     counts = {"ratings": len(values), "folds": len(parts)}
-    newest = _newest_last(labels)
-    return counts | figures | {"newest": newest, "mean_baseline": counts | baseline}
+    beside = counts | {"model": "mean"} | baseline
+    return counts | figures | {"newest": _newest_last(labels), "mean_baseline": beside}
 
 
 def folds_of(count: int, folds: int, seed: int) -> list[npt.NDArray[np.int64]]:
@@ -128,30 +128,53 @@ def _newest_last(labels: Labels) -> dict[str, Any]:
 
 
 def stack(labels: Labels, other: Doubles, *, folds: int, seed: int) -> dict[str, Any]:
-    """Return how much another model should count beside the head, {"weight", "figures"}.
+    """Return how much another model should count beside the head.
 
-    The weight, 0 to 1, is the one of least squares on out-of-fold predictions, and 0 unless both
-    together beat the head by more than one paired standard error. `figures` are of both together,
-    each fold with the weight that the other folds give.
+    {"weight", "narrowing", "figures"}: `weight` and `narrowing` are of `_share`, `figures` of both
+    together, each fold with the share that the other folds give, so that nothing was chosen by
+    what it is measured on.
     """
     values = labels.values[: labels.ratings]
     head, deviations = hold_out(labels, folds=folds, seed=seed)
-    mixed = np.empty(len(values))
-    for held_out in folds_of(len(values), folds, seed):
-        rest = np.setdiff1d(np.arange(len(values)), held_out)
-        weight = _weight(values[rest], head[rest], other[rest])
-        mixed[held_out] = head[held_out] + weight * (other[held_out] - head[held_out])
-    weight = _weight(values, head, other)
-    if not is_worse(values, head, mixed):
-        weight = 0.0
+    parts = folds_of(len(values), folds, seed)
+    mixed, narrowed = head.copy(), deviations.copy()
+    for held_out in parts:
+        rest = [part for part in parts if part is not held_out]
+        weight, narrowing = _share(values, head, other, deviations, rest)
+        mixed[held_out] += weight * (other[held_out] - head[held_out])
+        narrowed[held_out] *= narrowing
+    weight, narrowing = _share(values, head, other, deviations, parts)
     return {
         "weight": weight,
+        "narrowing": narrowing,
         "figures": {
             "head": _figures(values, head, deviations),
-            "together": _figures(values, mixed, deviations),
+            "together": _figures(values, mixed, narrowed),
             "alone": _figures(values, other, deviations),
         },
     }
+
+
+def _share(
+    values: Doubles, head: Doubles, other: Doubles, deviations: Doubles,
+    parts: list[npt.NDArray[np.int64]],
+) -> tuple[float, float]:  # fmt: skip
+    """Return the weight of another model on some folds, and by how much it narrows the doubt.
+
+    The weight, 0 to 1, is the one of least squares, and 0 unless both together beat the head by
+    more than one paired standard error, each fold with the weight of the others.
+    """
+    rows = np.concatenate(parts)
+    mixed = head.copy()
+    for part in parts:
+        rest = np.setdiff1d(rows, part)
+        mixed[part] += _weight(values[rest], head[rest], other[rest]) * (other[part] - head[part])
+    if not is_worse(values[rows], head[rows], mixed[rows]):
+        return 0.0, 1.0
+    before, after = (
+        float(np.mean(((values - each) / deviations)[rows] ** 2)) for each in (head, mixed)
+    )
+    return _weight(values[rows], head[rows], other[rows]), min(1.0, math.sqrt(after / before))
 
 
 def _weight(values: Doubles, head: Doubles, other: Doubles) -> float:

@@ -107,6 +107,21 @@ def telling(vectors: Floats, known: Floats, weights: Floats, count: int) -> Rows
     return np.array(chosen, np.int64)
 
 
+def flatten(vectors: Floats, seed: int) -> Floats:
+    """Return (N, 2) places on a plane, -1 to 1, that keep apart what is most unlike.
+
+    The first two principal components, by subspace iteration (Halko, Martinsson & Tropp 2011).
+    """
+    centred = vectors - vectors.mean(axis=0)
+    chance = np.random.default_rng(seed)
+    plane = chance.standard_normal((centred.shape[1], 2), np.float32)
+    for _ in range(ROUNDS):
+        plane, _upper = np.linalg.qr(centred.T @ (centred @ plane))
+    places: Floats = (centred @ plane).astype(np.float32)
+    places /= np.maximum(np.abs(places).max(axis=0), 1e-9)
+    return places
+
+
 def sorts_of(vectors: Floats, weights: Floats, most: int, seed: int) -> npt.NDArray[np.int64]:
     """Return for each row which of up to `most` sorts it is of, the heaviest sort being 0.
 

@@ -127,6 +127,15 @@ class VectorWorker:
             found[known] = journeys.sorts_of(vectors[known], mass, most, seed)
         return [int(sort) for sort in found]
 
+    def flatten(self, spaces: list[list[Any]], item_ids: list[int], seed: int) -> list[list[Any]]:
+        """Return [item id, x, y] of the items that have a vector, places on a map, -1 to 1."""
+        vectors = self._joined(spaces, item_ids)
+        known = np.flatnonzero(vectors.any(axis=1))
+        if not len(known):
+            return []
+        places = journeys.flatten(vectors[known], seed)
+        return [[item_ids[n], float(x), float(y)] for n, (x, y) in zip(known, places, strict=True)]
+
     def _joined(self, spaces: list[list[Any]], item_ids: list[int]) -> npt.NDArray[np.float32]:
         """Return one unit vector (D1 + D2 + …) an item, of all spaces in equal parts."""
         parts = [
@@ -193,9 +202,9 @@ class VectorWorker:
         """Fit the labels, and predict every item of the text space.
 
         Returns items (int64), values and uncertainties (float32), little-endian, and how many
-        ratings were usable; below the minimum there are no items. `blend` is {"name", "weight"}
-        of a TransformerEvaluator's predictions in the folder `taste`; they take part by that
-        weight.
+        ratings were usable; below the minimum there are no items. `blend` is {"name", "weight",
+        "narrowing"} of a TransformerEvaluator's predictions in the folder `taste`; they take part
+        by that weight, and what they know narrows the uncertainty.
         """
         known = self._labels(spaces, labels)
         if known.ratings < MINIMUM_RATINGS:
@@ -204,9 +213,7 @@ class VectorWorker:
         table = self._table(spaces)
         means, deviations = head.predict(table.features)
         if blend:
-            means = self._blended(
-                table.items, means, self._taste / blend["name"], float(blend["weight"])
-            )
+            means, deviations = self._blended(table.items, means, deviations, blend)
         return {
             "items": table.items.astype("<i8").tobytes(),
             "values": means.astype("<f4").tobytes(),
@@ -254,12 +261,13 @@ class VectorWorker:
 
     def explain(
         self, spaces: list[str], labels: dict[str, list[Any]], settings: dict[str, Any],
-        item_ids: list[int],
+        item_ids: list[int], blend: dict[str, Any] | None = None,
     ) -> list[dict[str, Any]]:  # fmt: skip
-        """Return for each item {"mean", "shift", "moved"}: what moved its prediction.
+        """Return for each item {"mean", "shift", "moved", "rest", "transformer"}.
 
-        `mean` is the person's, `shift` what the community's rating adds, `moved` the rated items
-        that count most, each [item id, rating points]. An item without a vector has none.
+        They add up to its prediction: `mean` is the person's, `shift` what the community's rating
+        adds, `moved` the rated items that count most, each [item id, rating points], `rest` all
+        others together, `transformer` what that adds. An item without a vector has none.
         """
         known, rated = self._labels(spaces, labels), self._known_items(spaces, labels)
         table = self._table(spaces)
@@ -268,6 +276,11 @@ class VectorWorker:
             return [{} for _ in item_ids]
         head = known.fit(TasteSettings.from_dict(settings))
         features = table.features.take(np.maximum(places, 0))
+        plain, deviations = head.predict(features)
+        mixed = plain
+        if blend:
+            items = np.array(item_ids, np.int64)
+            mixed, _ = self._blended(items, plain, deviations, blend)
         told: list[dict[str, Any]] = []
         for row, place in enumerate(places):
             if place < 0:
@@ -276,26 +289,32 @@ class VectorWorker:
             shift, points = head.explain(features.take(slice(row, row + 1)))
             order = np.argsort(-np.abs(points))[:MOST_REASONS]
             moved = [[rated[head.places[n]], float(points[n])] for n in order]
-            told.append({"mean": head.mean, "shift": shift, "moved": moved})
+            known_points = head.mean + shift + float(points[order].sum())
+            told.append({
+                "mean": head.mean, "shift": shift, "moved": moved,
+                "rest": float(plain[row]) - known_points,
+                "transformer": float(mixed[row] - plain[row]),
+            })  # fmt: skip
         return told
 
     def _blended(
-        self, items: npt.NDArray[np.int64], means: npt.NDArray[np.float32], path: Path,
-        weight: float,
-    ) -> npt.NDArray[np.float32]:  # fmt: skip
+        self, items: npt.NDArray[np.int64], means: npt.NDArray[np.float32],
+        deviations: npt.NDArray[np.float32], blend: dict[str, Any],
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:  # fmt: skip
         """Mix in what the evaluator expects; items it has not seen keep the head's word."""
         try:
-            with np.load(path) as file:
+            with np.load(self._taste / blend["name"]) as file:
                 known, values = file["items"], file["values"]
         except (OSError, ValueError, KeyError):
-            return means
+            return means, deviations
         order = np.argsort(known)
         known, values = known[order], values[order]
         places = np.minimum(np.searchsorted(known, items), max(len(known) - 1, 0))
         is_known = known[places] == items if len(known) else np.zeros(len(items), bool)
-        mixed = means.copy()
-        mixed[is_known] += weight * (values[places[is_known]] - means[is_known])
-        return mixed
+        mixed, narrowed = means.copy(), deviations.copy()
+        mixed[is_known] += blend["weight"] * (values[places[is_known]] - means[is_known])
+        narrowed[is_known] *= blend.get("narrowing", 1.0)
+        return mixed, narrowed
 
     def _labels(self, spaces: list[str], labels: dict[str, list[Any]]) -> Labels:
         table = self._table(spaces)

@@ -181,10 +181,22 @@ def test_evaluate_tells_its_figures_beside_the_mean(house: Household) -> None:
     }  # fmt: skip
     assert row["ratings"] == 12
     assert row["mae"] < row["mean_baseline"]["mae"]
+    assert set(row["mean_baseline"]) == {
+        "ratings", "folds", "model", "mae", "rmse", "spearman", "precision_at_10", "coverage",
+    }  # fmt: skip
     table = run_verb(house, "evaluate").stdout.splitlines()
     assert [line.split()[0] for line in table] == ["of", "head", "the", "newest"]
     [bens] = typed_rows(house, "evaluate", "--profile", "ben")
     assert (bens["ratings"], bens["model"], bens["mae"]) == (0, None, None)
+
+
+def test_a_model_brought_back_is_not_taken_out_again_by_new_ratings(house: Household) -> None:
+    path = str(house.home / "media" / "text" / "Main" / f"{LIKED[0]} 1.txt")
+    assert type_verb(house, "rate", path, "9")[0] == 0
+    [row] = typed_rows(house, "evaluate", "--use", "1")
+    assert row["ratings"] == 12
+    assert type_verb(house, "evaluate", "--use", "99")[0] == 1
+    assert type_verb(house, "rate", path, "none")[0] == 0
 
 
 def test_a_playlist_is_previewed_and_written(house: Household) -> None:

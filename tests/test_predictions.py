@@ -2,6 +2,7 @@
 are worth."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,10 @@ async def test_reasons_name_what_is_alike_and_reach_page_and_api(household: Hous
             answer = await (await client.get(f"/api/items/{public_id(item)}/why")).json()
             assert answer["why"] == line
             assert answer["moved"][0]["rated"]
+            points = sum(reason["points"] for reason in answer["moved"])
+            total = answer["mean"] + answer["others"] + points + answer["rest"]
+            expected = (await values(services))[item]
+            assert total + answer["transformer"] == pytest.approx(expected, abs=0.01)
             assert "(rated 9, +" in await (await client.get(f"/items/{public_id(item)}/why")).text()
 
 
@@ -210,9 +215,10 @@ async def test_ratings_of_what_is_embedded_later_are_learnt_from_then(
         await run_steps(services, "sync")
         await rate_both(services, liked[:3], disliked[:3])
         await rate_both(services, later[:6], later[6:])
-        assert await run_steps(services, "train", "score") == [
-            "me: too few rated items have a vector yet"
-        ] * 2
+        assert (
+            await run_steps(services, "train", "score")
+            == ["me: too few rated items have a vector yet"] * 2
+        )
         async with services.database.read() as session:
             assert await taste_models.find_models(session, 1) == []
         await run_steps(services, "describe", "embed")
@@ -357,6 +363,7 @@ async def test_the_taste_page_shows_figures_and_brings_models_back(household: Ho
     async with household.open() as services, open_client(services) as client:
         await run_steps(services, "sync", "describe", "embed")
         assert "rate 10 more" in await (await client.get("/taste")).text()
+        assert "as soon as there are predictions" in await (await client.get("/taste/map")).text()
         await rate_both(services, liked[:8], disliked[:8])
         await run_steps(services, "train", "score")
         page = await (await client.get("/taste")).text()
@@ -367,6 +374,16 @@ async def test_the_taste_page_shows_figures_and_brings_models_back(household: Ho
         async with services.database.read() as session:
             models = await taste_models.find_models(session, 1)
         (unused,) = [model for model in models if not model.in_use]
+        page = await (await client.get("/taste")).text()
+        assert "Quality over time" in page
+        assert page.count('<polyline class="') == 2
+        page = await (await client.get("/taste/map")).text()
+        assert page.count("expected</title>") == 24
+        places = [float(x) for x in re.findall(r'circle cx="(-?[0-9.]+)" cy', page)[:24]]
+        assert max(map(abs, places)) == 1
+        (shade,) = re.findall(r'class="shade(.)"><title>violin sonata 0:', page)
+        (other,) = re.findall(r'class="shade(.)"><title>tax form 0:', page)
+        assert int(shade) >= 2 >= int(other)
         page = await (await client.post(f"/taste/{unused.id}/use")).text()
         assert page.count("in use") == 2  # one row, and the note below
         async with services.database.read() as session:

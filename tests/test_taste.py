@@ -542,6 +542,10 @@ def test_a_prediction_is_explained_by_parts_that_add_up(tmp_path: Path) -> None:
         float(head.predict(item)[0][0]), abs=1e-3
     )
     assert told["mean"] == pytest.approx(head.mean, abs=1e-2)
+    moved = sum(points for _, points in told["moved"])
+    assert told["mean"] + told["shift"] + moved + told["rest"] == pytest.approx(
+        scores(worker.score(["text"], labels, settings))[50], abs=1e-3
+    )
 
 
 def test_settings_that_do_worse_are_told(tmp_path: Path) -> None:

@@ -91,8 +91,11 @@ def test_its_weight_is_as_much_as_it_helps() -> None:
     assert found["weight"] > 0.8
     figures = found["figures"]
     assert figures["together"]["rmse"] < figures["head"]["rmse"] - 0.5
-    noise = 6 + chance.normal(0, 2, count)
-    assert stack(labels, noise, folds=5, seed=0)["weight"] == 0
+    assert found["narrowing"] < 0.5  # what is known better is less in doubt
+    assert 0.55 < figures["together"]["coverage"] < 0.8
+    noise = stack(labels, 6 + chance.normal(0, 2, count), folds=5, seed=0)
+    assert (noise["weight"], noise["narrowing"]) == (0, 1)
+    assert noise["figures"]["together"] == noise["figures"]["head"]  # as it will be used
     assert stack(labels, np.full(count, 6.0), folds=5, seed=0)["weight"] == 0
 
 
@@ -129,8 +132,19 @@ def test_what_was_saved_is_mixed_in(tmp_path: Path) -> None:
     trained = EvaluatorWorker("cpu")
     trained._items, trained._values = [30, 1], [9.0, 1.0]
     assert trained.save(str(tmp_path / "taste" / "4.npz")) == 2
-    blend = {"name": "4.npz", "weight": 0.5}
-    mixed = np.frombuffer(worker.score(["text"], labels, settings, blend)["values"], "<f4")
+    blend = {"name": "4.npz", "weight": 0.5, "narrowing": 0.8}
+    scored, doubts = worker.score(["text"], labels, settings, blend), "uncertainties"
+    mixed = np.frombuffer(scored["values"], "<f4")
+    wide = np.frombuffer(worker.score(["text"], labels, settings)[doubts], "<f4")
+    narrow = np.frombuffer(scored[doubts], "<f4")
+    assert narrow[29] == pytest.approx(0.8 * wide[29])
+    assert narrow[1:29].tolist() == wide[1:29].tolist()
+    for item, told in zip([30, 2], worker.explain(["text"], labels, settings, [30, 2], blend),
+                          strict=True):  # fmt: skip
+        points = sum(points for _, points in told["moved"])
+        total = told["mean"] + told["shift"] + points + told["rest"] + told["transformer"]
+        assert total == pytest.approx(mixed[item - 1], abs=1e-3)
+        assert (told["transformer"] != 0) == (item == 30)
     assert mixed[29] == pytest.approx((plain[29] + 9) / 2, abs=1e-4)
     assert mixed[0] == pytest.approx((plain[0] + 1) / 2, abs=1e-4)
     assert mixed[1:29].tolist() == plain[1:29].tolist()

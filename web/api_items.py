@@ -115,7 +115,7 @@ async def _favour(request: web.Request, is_favourite: bool) -> web.Response:
 
 @routes.get("/api/items/{id}/why")
 async def why(request: web.Request) -> web.Response:
-    """Answer what moved the prediction: rated items, and what others think."""
+    """Answer what the prediction is made of: points that add up to it."""
     services = request.app[SERVICES]
     async with services.database.read() as session:
         item_id = await find_item_id(request, session)
@@ -134,7 +134,7 @@ async def why(request: web.Request) -> web.Response:
     ]  # fmt: skip
     return web.json_response(
         {"id": public_id(item_id), "mean": reasons.mean, "others": reasons.shift, "moved": moved,
-         "why": line}
+         "rest": reasons.rest, "transformer": reasons.transformer, "why": line}
     )  # fmt: skip
 
 

@@ -173,6 +173,9 @@ async def evaluate(services: Services, arguments: argparse.Namespace) -> int:
             for name, figures in (("head", rows[0]), ("the mean", rows[0]["mean_baseline"]))
         ]
         newest = rows[0].get("newest")
+        if transformer and transformer["weight"]:
+            together = transformer["figures"]["together"]
+            table.insert(1, {"of": "with the transformer", **{m: together[m] for m in MEASURES}})
         if newest:
             table.append({"of": "newest last", **{m: newest.get(m) for m in MEASURES}})
         answer(table, as_json=False, columns=("of", *MEASURES))

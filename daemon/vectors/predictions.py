@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.sqlite import insert
@@ -74,11 +75,17 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
-    """What a prediction is made of: the person's mean, what others think, and rated items."""
+    """What a prediction is made of, in points that add up to it."""
 
     mean: float | None = None
+    """The person's."""
     shift: float = 0.0
+    """What others think."""
     moved: tuple[Reason, ...] = ()
+    """The rated items that count most."""
+    rest: float = 0.0
+    """All other ratings."""
+    transformer: float = 0.0
 
 
 class Predictions:
@@ -209,23 +216,10 @@ class Predictions:
         await self._index.refresh()
         told = await self._index.call(
             "explain", await self._index.taste_spaces(space), labels.as_dict(),
-            model.settings["head"], list(item_ids),
+            model.settings["head"], list(item_ids), blend_of(model),
         )  # fmt: skip
         given = dict(zip(labels.items, zip(labels.values, labels.scales, strict=True), strict=True))
-        return [
-            Reasons(
-                each["mean"],
-                each["shift"],
-                tuple(
-                    Reason(item, points, given[item][0], given[item][1] == 1)
-                    for item, points in each["moved"]
-                    if abs(points) >= LEAST_POINTS
-                ),
-            )
-            if each
-            else Reasons()
-            for each in told
-        ]
+        return [_reasons(each, given) for each in told]
 
     async def close(self) -> None:
         """Stop what is under way; the next start goes on."""
@@ -329,3 +323,15 @@ def _changed(
         if abs(value - old_value) > NEAR or abs(uncertainty - old_uncertainty) > NEAR:
             rows.append((profile_id, value, uncertainty, item_id))
     return rows
+
+
+def _reasons(told: dict[str, Any], given: Mapping[int, tuple[float, float]]) -> Reasons:
+    """Read what the worker says of one prediction ({} is none), with the labels' values, noise."""
+    if not told:
+        return Reasons()
+    moved = [
+        Reason(item, points, given[item][0], given[item][1] == 1) for item, points in told["moved"]
+    ]
+    kept = tuple(reason for reason in moved if abs(reason.points) >= LEAST_POINTS)
+    dropped = sum(reason.points for reason in moved if abs(reason.points) < LEAST_POINTS)
+    return Reasons(told["mean"], told["shift"], kept, told["rest"] + dropped, told["transformer"])

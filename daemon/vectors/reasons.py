@@ -56,6 +56,10 @@ def _line(known: dict[int, Any], item_id: int, reasons: Reasons) -> str:
         parts.append("in common: " + ", ".join(shared))
     if abs(reasons.shift) >= LEAST_SHIFT:
         parts.append(f"what others think ({reasons.shift:+.1f})")
+    if abs(reasons.rest) >= LEAST_SHIFT:
+        parts.append(f"all else you rated ({reasons.rest:+.1f})")
+    if abs(reasons.transformer) >= LEAST_SHIFT:
+        parts.append(f"the transformer ({reasons.transformer:+.1f})")
     return "; ".join(parts)
 
 
