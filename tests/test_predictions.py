@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import delete, select
 
 from daemon.services import Services
+from daemon.steps.step import StepFailed
 from daemon.store.favourites import set_favourite
 from daemon.store.labels import find_labels, guess
 from daemon.store.models import Prediction, PredictionState, TasteModel, now, public_id
@@ -17,6 +18,7 @@ from daemon.store.plays import record_play
 from daemon.vectors import index, predictions, rate_next, taste_models
 from daemon.vectors.predictions import Reason, Reasons
 from daemon.vectors.reasons import tell_reasons
+from daemon.workers.worker import WorkerFailed
 from ml import evaluation, facts_space
 from tests.household import Household, item_at, rate_path, run_steps
 from tests.media import make_document
@@ -229,6 +231,25 @@ async def test_ratings_of_what_is_embedded_later_are_learnt_from_then(
         await run_steps(services, "sync", "describe", "embed")
         (line,) = await run_steps(services, "train")
         assert "no new ratings" not in line
+
+
+async def test_what_fails_for_one_person_does_not_hold_up_the_others(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    household.also(profiles=("ann", "ben"))
+    served = []
+
+    async def train(_self: predictions.Predictions, profile_id: int) -> str:
+        served.append(profile_id)
+        if profile_id == 1:
+            raise WorkerFailed("learning", "out of memory")
+        return "learnt"
+
+    monkeypatch.setattr(predictions.Predictions, "train", train)
+    async with household.open() as services:
+        with pytest.raises(StepFailed, match=r"^ann: .*out of memory; ben: learnt$"):
+            await run_steps(services, "train")
+    assert served == [1, 2]
 
 
 async def test_what_does_better_than_a_trusted_model_is_trusted(

@@ -22,17 +22,22 @@ async def train(run: StepRun) -> str:
 
 
 async def for_each_profile(run: StepRun, work: Callable[[int], Awaitable[str]]) -> str:
-    """Do `work(profile id)` for everyone; return one line that says what came of each."""
+    """Do `work(profile id)` for everyone; return one line that says what came of each.
+
+    What fails for one person does not hold up the others. Raises StepFailed at the end.
+    """
     async with run.services.database.read() as session:
         profiles = (await session.scalars(select(Profile).order_by(Profile.id))).all()
-    results = []
+    results, problems = [], []
     for number, profile in enumerate(profiles):
         await run.report(done=number, total=len(profiles), message=profile.name)
         try:
             results.append(f"{profile.name}: {await work(profile.id)}")
         except (WorkerFailed, WorkerDied) as error:
-            raise StepFailed(f"{profile.name}: {error}") from error
+            problems.append(f"{profile.name}: {error}")
     await run.report(done=len(profiles))
+    if problems:
+        raise StepFailed("; ".join(problems + results))
     return "; ".join(results)
 
 
