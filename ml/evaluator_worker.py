@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
 from ml.devices import choose_device
 from ml.evaluation import folds_of
@@ -43,15 +44,28 @@ class EvaluatorWorker:
         self._states = train(unpack(tokens), values, seed=seed, device=self._device)
         self._items, self._values = [], []
 
+    def resume(self, path: str) -> list[int]:
+        """Take up what `save` wrote, ready to predict more; return the items that it knows."""
+        target = Path(path)
+        with np.load(target) as file:
+            self._items, self._values = file["items"].tolist(), file["values"].tolist()
+        weights = load_file(target.with_suffix(".safetensors"))
+        self._states = [{} for _ in {name.partition("/")[0] for name in weights}]
+        for name, value in weights.items():
+            number, _, key = name.partition("/")
+            self._states[int(number)][key] = value
+        return self._items
+
     def predict(self, items: list[int], tokens: dict[str, Any]) -> None:
         """Predict items, and keep what is expected of them until `save`."""
         self._items += items
         self._values += predict(self._states, unpack(tokens), self._device).tolist()
 
     def save(self, path: str) -> int:
-        """Write all predictions to a file in one piece; return how many."""
+        """Write all predictions to a file in one piece, the weights beside it; return how many."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
+        self._save_weights(target.with_suffix(".safetensors"))
         partial = target.with_suffix(".partial")
         with partial.open("wb") as file:
             np.savez(
@@ -62,6 +76,13 @@ class EvaluatorWorker:
             os.fsync(file.fileno())
         partial.replace(target)
         return len(self._items)
+
+    def _save_weights(self, target: Path) -> None:
+        states = enumerate(self._states)
+        weights = {f"{n}/{key}": value for n, state in states for key, value in state.items()}
+        partial = target.with_suffix(".weights.partial")
+        save_file(weights, partial)
+        partial.replace(target)
 
 
 def unpack(tokens: dict[str, Any]) -> Tokens:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from daemon.steps.step import StepIncomplete
 from daemon.store.models import TasteModel
 from daemon.vectors import evaluator
+from daemon.vectors.taste_models import find_models
 from ml import evaluator_worker, taste_transformer
 from ml.evaluation import Labels, folds_of, stack
 from ml.evaluator_worker import EvaluatorWorker, unpack
@@ -16,7 +18,8 @@ from ml.facts_space import FACTS_DIMENSIONS, FACTS_SPACE
 from ml.taste_features import Features
 from ml.taste_transformer import MOST_TOKENS, Tokens, hold_out, predict, train
 from ml.vector_worker import start
-from tests.household import Household, run_steps
+from tests.household import Household, rate_path, run_steps
+from tests.media import make_document
 from tests.test_predictions import make_library, rate_both, values
 
 
@@ -194,3 +197,63 @@ async def test_the_night_trains_it_weighs_it_and_uses_it(
         await run_steps(services, "score")
         after = await values(services)
         assert after == {item: pytest.approx(before[item] / 2, abs=0.01) for item in items}
+
+
+async def test_what_comes_after_the_night_is_predicted_by_the_same_transformer(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluator, "LEAST_RATINGS", 20)
+    monkeypatch.setattr(evaluator, "FOLDS", 2)
+    liked, disliked = make_library(household, copies=2)
+    async with household.open() as services:
+        call = services.evaluator._index.call
+
+        async def help_it(operation: str, *arguments: Any) -> Any:
+            answer = await call(operation, *arguments)
+            return answer | {"weight": 0.5} if operation == "stack" else answer
+
+        monkeypatch.setattr(services.evaluator._index, "call", help_it)
+        await run_steps(services, "sync", "describe", "embed")
+        await rate_both(services, liked[:11], disliked[:11])
+        (line,) = await run_steps(services, "train")
+        assert line.endswith("weight 0.50")
+        make_document(household.folder("text") / "new.txt", "About a sonata that is quite new.")
+        await run_steps(services, "sync", "describe", "embed")
+        assert await run_steps(services, "train") == [
+            "me: no new ratings; transformer: 1 new items"
+        ]
+        assert await run_steps(services, "train") == ["me: no new ratings"]
+        async with services.database.read() as session:
+            (model,) = await find_models(session, 1)
+        predicted = household.data_dir / "taste" / model.settings["evaluator"]["name"]
+        with np.load(predicted) as file:
+            items = file["items"].tolist()
+        assert len(set(items)) == len(items) == len(liked) + len(disliked) + 1
+
+        await rate_path(services, liked[11], 9)
+        await services.predictions.train(1)  # as `evaluate` does, without the transformer
+        async with services.database.read() as session:
+            newest, _ = await find_models(session, 1)
+        assert (newest.settings["evaluator"]["weight"], newest.in_use) == (0.5, True)
+        assert newest.settings["evaluator"]["labels"] == ""  # so the next night trains it anew
+
+
+async def test_a_transformer_whose_files_are_gone_is_trained_anew(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluator, "LEAST_RATINGS", 20)
+    monkeypatch.setattr(evaluator, "FOLDS", 2)
+    liked, disliked = make_library(household, copies=2)
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe", "embed")
+        await rate_both(services, liked[:11], disliked[:11])
+        await run_steps(services, "train")
+        async with services.database.write() as session:
+            (model,) = await find_models(session, 1)
+            found = model.settings["evaluator"]
+            lost = found | {"weight": 0.5, "name": "gone.npz", "predicted": 1}
+            model.settings = model.settings | {"evaluator": lost}
+        with pytest.raises(StepIncomplete, match=r"the transformer: FileNotFoundError"):
+            await run_steps(services, "train")
+        (line,) = await run_steps(services, "train")
+        assert "transformer on cpu: weight" in line

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from daemon.store.models import Rating, Source
 from daemon.store.profiles import find_profiles
 from daemon.vectors.predictions import MINIMUM_RATINGS
-from daemon.vectors.taste_models import UnknownModel, find_models
+from daemon.vectors.taste_models import UnknownModel, find_models, transformer_of
 from web.keys import SERVICES
 from web.lookup import find_request_profile, row_number
 
@@ -38,6 +38,7 @@ async def taste(request: web.Request) -> web.Response:
                     "minimum": MINIMUM_RATINGS,
                     "trusted": bool(model and model.trusted),
                     "figures": model.figures if model else None,
+                    "transformer": transformer_of(model) if model else None,
                     "made_at": model.made_at.isoformat() if model else None,
                     "models": [
                         {

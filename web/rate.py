@@ -19,7 +19,7 @@ from daemon.store.browse import count_kinds
 from daemon.store.detail import find_detail
 from daemon.store.models import Rating, parse_public_id, public_id
 from daemon.store.rate_queue import count_unrated, find_next
-from daemon.vectors.rate_next import Question
+from daemon.vectors.rate_next import AIMS, Aim, Question
 from daemon.workers.worker import WorkerDied, WorkerFailed
 from web.item import find_state, keep_rating, viewing
 from web.keys import SERVICES
@@ -98,24 +98,25 @@ async def choose(request: web.Request) -> web.Response:
 async def show_next(request: web.Request) -> web.Response:
     """Show the item of the URL, or else the next one."""
     viewer, kind = await find_viewer(request), _kind(request)
-    trail = read_trail(request.query.get("trail", ""))
+    trail, aim = read_trail(request.query.get("trail", "")), _aim(request.query.get("by", ""))
     item_id = parse_public_id(request.query.get("item", ""))
     why = ""
     if item_id is None:
-        item_id, why = await _choose_next(request, viewer, kind, trail)
+        item_id, why = await _choose_next(request, viewer, kind, trail, aim)
     async with request.app[SERVICES].database.read() as session:
         detail = await find_detail(session, viewer.profile.id, item_id) if item_id else None
         left = await count_unrated(session, viewer.profile.id, kind)
     context: dict[str, Any] = {
-        "kind": kind, "left": left, "trail": write_trail(trail), "why": why
+        "kind": kind, "left": left, "trail": write_trail(trail), "why": why, "aim": aim,
+        "aims": {each: _address(kind, trail, each) for each in AIMS},
     }  # fmt: skip
     if detail is None:
         response = show(request, viewer, "rate.html", "_rate.html", card=None, **context)
     else:
-        skipped = write_trail([*trail, Visit(detail.card.item_id, False)])
+        skipped = [*trail, Visit(detail.card.item_id, False)]
         context |= await viewing(request, viewer, detail)
         response = show(
-            request, viewer, "rate.html", "_rate.html", skip=f"/rate/{kind}?trail={skipped}",
+            request, viewer, "rate.html", "_rate.html", skip=_address(kind, skipped, aim),
             action=f"/rate/{kind}", **context,
         )  # fmt: skip
     response.headers["HX-Push-Url"] = request.path_qs
@@ -123,7 +124,7 @@ async def show_next(request: web.Request) -> web.Response:
 
 
 async def _choose_next(
-    request: web.Request, viewer: Viewer, kind: Kind, trail: Trail
+    request: web.Request, viewer: Viewer, kind: Kind, trail: Trail, aim: Aim
 ) -> tuple[int | None, str]:
     """Return what to rate next, and why; what is drawn by chance, now and then, has no reason."""
     services = request.app[SERVICES]
@@ -132,7 +133,9 @@ async def _choose_next(
     explores = len(trail) % EXPLORE_EVERY == EXPLORE_EVERY - 1
     if not explores:
         task = asyncio.create_task(
-            services.rate_next.suggest(viewer.profile.id, kind, count=1, left_out=seen, seed=seed)
+            services.rate_next.suggest(
+                viewer.profile.id, kind, count=1, left_out=seen, seed=seed, aim=aim
+            )
         )
         _asking.add(task)
         task.add_done_callback(_forget)
@@ -162,11 +165,12 @@ async def suggest(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     kind = cast(Kind, choice(request, "kind", KINDS, "music"))
     limit = number(request, "limit", 20, least=1, most=100)
+    aim = cast(Aim, choice(request, "by", AIMS, "both"))
     async with services.database.read() as session:
         profile = await find_request_profile(request, session)
     try:
         asked = await services.rate_next.suggest(
-            profile.id, kind, count=limit, left_out=(), seed=date.today().toordinal()
+            profile.id, kind, count=limit, left_out=(), seed=date.today().toordinal(), aim=aim
         )
     except (WorkerFailed, WorkerDied) as error:
         raise web.HTTPServiceUnavailable(text=f"It cannot be answered now: {error}") from error
@@ -187,22 +191,31 @@ async def keep(request: web.Request) -> web.Response:
     former = await _rating(request, viewer, item_id)
     await keep_rating(request, viewer, item_id, value)
     trail = [*read_trail(str(form.get("trail", ""))), Visit(item_id, True, former)]
-    raise web.HTTPSeeOther(f"/rate/{kind}?trail={quote(write_trail(trail), safe=',~')}")
+    raise web.HTTPSeeOther(_address(kind, trail, _aim(str(form.get("by", "")))))
 
 
 @routes.post("/rate/{kind}/undo")
 async def undo(request: web.Request) -> web.Response:
     """Go back to the last thing, and give it the rating back that it had, or none."""
     viewer, kind, form = await find_viewer(request), _kind(request), await read_form(request)
-    trail = read_trail(str(form.get("trail", "")))
+    trail, aim = read_trail(str(form.get("trail", ""))), _aim(str(form.get("by", "")))
     if not trail:
-        raise web.HTTPSeeOther(f"/rate/{kind}")
+        raise web.HTTPSeeOther(_address(kind, trail, aim))
     last = trail.pop()
     if last.rated:
         former = "" if last.former is None else str(last.former)
         await keep_rating(request, viewer, last.item_id, former)
-    kept = quote(write_trail(trail), safe=",~")
-    raise web.HTTPSeeOther(f"/rate/{kind}?item={public_id(last.item_id)}&trail={kept}")
+    raise web.HTTPSeeOther(f"{_address(kind, trail, aim)}&item={public_id(last.item_id)}")
+
+
+def _address(kind: Kind, trail: Trail, aim: Aim) -> str:
+    """Return where the next item is shown."""
+    asked = "" if aim == "both" else f"&by={aim}"
+    return f"/rate/{kind}?trail={quote(write_trail(trail), safe=',~')}{asked}"
+
+
+def _aim(text: str) -> Aim:
+    return text if text in AIMS else "both"
 
 
 def _kind(request: web.Request) -> Kind:

@@ -18,12 +18,18 @@ from daemon.commands.command import (
 )
 from daemon.services import Services
 from daemon.store.answers import item_rows
-from daemon.store.models import Item, Prediction, Profile, Rating
+from daemon.store.models import Item, Prediction, PredictionState, Profile, Rating
 from daemon.store.profiles import UnknownProfile, find_profile
 from daemon.store.ratings import rating_map
+from daemon.vectors.rate_next import AIMS
 from daemon.vectors.reasons import tell_reasons
 from daemon.vectors.search import SearchUnavailable
-from daemon.vectors.taste_models import UnknownModel, find_models, model_in_use
+from daemon.vectors.taste_models import (
+    UnknownModel,
+    find_models,
+    model_in_use,
+    transformer_of,
+)
 from daemon.workers.worker import WorkerDied, WorkerFailed
 
 MEASURES = ("mae", "rmse", "spearman", "precision_at_10", "coverage")
@@ -45,6 +51,10 @@ def add_verbs(verbs: Verbs) -> None:
     parser = add_verb(verbs, "next", rate_next, "what to rate next", answers=True)
     parser.add_argument("--kind", choices=KINDS, default="music")
     parser.add_argument("--limit", type=_limit, default=20, metavar="N")
+    parser.add_argument(
+        "--by", choices=AIMS, default="both",
+        help="variety: unlike what is rated; doubt: what the model is least sure of",
+    )  # fmt: skip
     add_profile(parser)
     parser = add_verb(
         verbs, "evaluate", evaluate, "how good the taste model is on held-out ratings", answers=True
@@ -103,8 +113,13 @@ async def rank(services: Services, arguments: argparse.Namespace) -> int:
     if arguments.unrated:
         query = query.where(Rating.value.is_(None))
     async with services.database.read() as session:
+        state = await session.get(PredictionState, profile.id)
         ids = (await session.scalars(query)).all()
         rows = await item_rows(session, profile.id, ids)
+    if state and not state.trusted:
+        tell(
+            "They are not trusted: no better yet than your mean on held-out ratings; see evaluate."
+        )
     why = await _why(services, profile, ids[:MOST_EXPLAINED]) if arguments.json else {}
     found = (rows[i] | {"why": why.get(i, "")} for i in ids)
     answer(found, as_json=arguments.json, columns=COLUMNS)
@@ -128,7 +143,7 @@ async def rate_next(services: Services, arguments: argparse.Namespace) -> int:
         await services.predictions.refresh(profile.id)
         asked = await services.rate_next.suggest(
             profile.id, arguments.kind, count=arguments.limit, left_out=(),
-            seed=date.today().toordinal(),
+            seed=date.today().toordinal(), aim=arguments.by,
         )  # fmt: skip
     except (WorkerFailed, WorkerDied) as error:
         raise CommandFailed(f"The vectors cannot be asked: {error}") from error
@@ -159,8 +174,7 @@ async def evaluate(services: Services, arguments: argparse.Namespace) -> int:
     unknown = dict.fromkeys(("folds", "model", *MEASURES, "mean_baseline"))
     figures = {**model.figures, "model": "head"} if model and model.figures else unknown
     trusted = bool(model and model.trusted)
-    beside = (model.settings.get("evaluator") if model else None) or {}
-    transformer = {k: beside[k] for k in ("weight", "figures") if k in beside} or None
+    transformer = transformer_of(model) if model else None
     rows = [
         {"profile": profile.name, "ratings": given, **figures, "trusted": trusted,
          "transformer": transformer}

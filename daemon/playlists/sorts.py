@@ -3,16 +3,17 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 
 from connectors.base import Kind
 from daemon.services import Services
-from daemon.store.models import Description, Item, Play, Rating
+from daemon.store.item_words import words_of
+from daemon.store.models import Item, Play, Rating
 
 LOVED = 7.0
 """Rating from which something is loved; without a rating, prediction."""
-PERCEIVED = ("heard:", "seen:")
-"""Producers whose texts are lists of words, such as "Sounds like: slow, strings"."""
+FIELDS = ("genres", "keywords", "artists")
+"""Facts whose words name a sort."""
 
 
 async def find_liked(services: Services, profile_id: int, kind: Kind) -> dict[int, float]:
@@ -50,34 +51,11 @@ async def name_sort(services: Services, members: Sequence[int], liked: Sequence[
     """Return the words that are commoner in a sort: genres, tags, makers, what models perceived."""
     inside, everywhere = Counter[str](), Counter[str]()
     of_it = set(members)
-    words = await _words_of(services, liked)
+    async with services.database.read() as session:
+        words = await words_of(session, liked, FIELDS)
     for item_id, of_item in words.items():
-        everywhere.update(of_item)
+        everywhere.update(of_item.values())
         if item_id in of_it:
-            inside.update(of_item)
+            inside.update(of_item.values())
     telling = sorted(inside, key=lambda word: (-(inside[word] ** 2) / (everywhere[word] + 2), word))
     return ", ".join(telling[:3]) or "what belongs together"
-
-
-async def _words_of(services: Services, item_ids: Sequence[int]) -> dict[int, set[str]]:
-    """Return each item's words; one that comes in two ways of writing counts as one."""
-    found: dict[int, dict[str, str]] = {}
-    perceived = or_(*(Description.producer.startswith(each) for each in PERCEIVED))
-    async with services.database.read() as session:
-        for start in range(0, len(item_ids), 500):
-            part = item_ids[start : start + 500]
-            for row in await session.execute(
-                select(Item.id, Item.facts, Item.artist).where(Item.id.in_(part))
-            ):
-                words = [*row.facts.get("genres", ()), *row.facts.get("keywords", ()), row.artist]
-                found[row.id] = {word.casefold(): word for word in words if word}
-            for said in await session.execute(
-                select(Description.item_id, Description.text).where(
-                    Description.item_id.in_(part), perceived
-                )
-            ):
-                words = said.text.partition(": ")[2].split(", ")
-                found[said.item_id] = {word.casefold(): word for word in words} | found[
-                    said.item_id
-                ]
-    return {item_id: set(words.values()) for item_id, words in found.items()}

@@ -9,7 +9,7 @@ from daemon.store.models import TasteModel
 from daemon.vectors.index import VectorIndex
 from daemon.vectors.predictions import SEED
 from daemon.vectors.taste_models import model_in_use, news_of
-from daemon.workers.worker import Worker
+from daemon.workers.worker import Worker, WorkerFailed
 
 LEAST_RATINGS = 100
 """With fewer a transformer has nothing to say that the head does not."""
@@ -42,10 +42,11 @@ class Evaluator:
             news = await news_of(session, profile_id, labels, spaces)
         if text is None or model is None or labels.ratings < LEAST_RATINGS:
             return ""
-        if model.settings.get("evaluator", {}).get("labels") == news:
-            return ""
         await self._index.refresh()
         known = set(await self._index.call("items", text.name))
+        found = model.settings.get("evaluator", {})
+        if found.get("labels") == news:
+            return await self._predict_new(spaces, known, model) if found["weight"] > 0 else ""
         rated = [i for i in labels.items[: labels.ratings] if i in known]
         values = dict(zip(labels.items, labels.values, strict=True))
         ratings = [values[item_id] for item_id in rated]
@@ -59,24 +60,42 @@ class Evaluator:
             )
             if found["weight"] > 0:
                 await self._worker.call("finish", tokens, ratings, SEED)
-                await self._predict(spaces, sorted(known), model)
+                await self._predict(spaces, sorted(known), f"{model.id}.npz")
         finally:
             await self._worker.close()
-        await self._keep(model, found | {"labels": news, "device": trained["device"]})
+        told = {"labels": news, "device": trained["device"], "name": f"{model.id}.npz"}
+        await self._keep(model, found | told | {"predicted": len(known)})
         return f"transformer on {trained['device']}: weight {found['weight']:.2f}"
 
-    async def _predict(self, spaces: list[str], items: list[int], model: TasteModel) -> None:
+    async def _predict_new(self, spaces: list[str], known: set[int], model: TasteModel) -> str:
+        """Let the transformer predict what has come since it was trained."""
+        found = model.settings["evaluator"]
+        if len(known) == found.get("predicted"):
+            return ""
+        try:
+            had = await self._worker.call("resume", str(self._folder / found["name"]))
+            new = sorted(known - set(had))
+            if new:
+                await self._predict(spaces, new, found["name"])
+        except WorkerFailed:
+            await self._keep(model, found | {"labels": ""})  # its files are gone: train it anew
+            raise
+        finally:
+            await self._worker.close()
+        await self._keep(model, found | {"predicted": len(known)})
+        return f"transformer: {len(new)} new items" if new else ""
+
+    async def _predict(self, spaces: list[str], items: list[int], name: str) -> None:
         for start in range(0, len(items), PAGE):
             page = items[start : start + PAGE]
             await self._worker.call("predict", page, await self._index.call("tokens", spaces, page))
-        await self._worker.call("save", str(self._folder / f"{model.id}.npz"))
+        await self._worker.call("save", str(self._folder / name))
 
     async def _keep(self, model: TasteModel, found: dict[str, Any]) -> None:
         async with self._database.write() as session:
             kept = await session.get(TasteModel, model.id)
             if kept:
-                told = found | {"name": f"{model.id}.npz"}
-                kept.settings = kept.settings | {"evaluator": told}
+                kept.settings = kept.settings | {"evaluator": found}
 
 
 def _only(labels: Labels, known: set[int]) -> dict[str, list[Any]]:

@@ -180,7 +180,11 @@ class Predictions:
             session.add(
                 TasteModel(
                     profile_id=profile_id,
-                    settings={"head": trained["settings"], "ratings": news},
+                    settings={
+                        "head": trained["settings"],
+                        "ratings": news,
+                        **_carried_over(used),
+                    },
                     figures=trained["figures"],
                     ratings=trained["figures"]["ratings"],
                     trusted=trained["trusted"],
@@ -306,6 +310,12 @@ class Predictions:
         async with self._database.write() as session:
             for table in (Prediction, PredictionState):
                 await session.execute(delete(table).where(table.profile_id == profile_id))
+
+
+def _carried_over(used: TasteModel | None) -> dict[str, dict[str, Any]]:
+    """Return what a new model keeps of the one in use: its transformer, until the next night's."""
+    found = used.settings.get("evaluator") if used else None
+    return {"evaluator": found | {"labels": ""}} if found else {}
 
 
 def _changed(

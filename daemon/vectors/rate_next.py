@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 from sqlalchemy import select
 
@@ -10,6 +11,10 @@ from daemon.store.database import Database
 from daemon.store.models import Item, Rating
 from daemon.store.rate_queue import draw_unrated
 from daemon.vectors.index import VectorIndex
+
+Aim = Literal["both", "variety", "doubt"]
+"""What is asked for: what is unlike the rated, what the model is unsure of, or both together."""
+AIMS: tuple[Aim, ...] = get_args(Aim)
 
 FIRST = 50
 """Ratings up to which only variety counts; then the model's own doubt counts too."""
@@ -33,8 +38,9 @@ class RateNext:
         self._index = index
 
     async def suggest(
-        self, profile_id: int, kind: Kind, *, count: int, left_out: Collection[int], seed: int
-    ) -> list[Question]:
+        self, profile_id: int, kind: Kind, *, count: int, left_out: Collection[int], seed: int,
+        aim: Aim = "both",
+    ) -> list[Question]:  # fmt: skip
         """Return the items whose ratings would teach most; none where nothing is embedded.
 
         Raises WorkerFailed or WorkerDied.
@@ -56,7 +62,9 @@ class RateNext:
         if not drawn:
             return []
         doubts = {row.id: row.uncertainty for row in drawn}
-        counts_doubt = len(rated) >= FIRST and any(doubts.values())
+        if aim == "doubt":
+            return _least_sure(drawn)[:count]
+        counts_doubt = aim == "both" and len(rated) >= FIRST and any(doubts.values())
         weights = [float(row.uncertainty or 0) if counts_doubt else 1.0 for row in drawn]
         media = [u.space for u in await self._index.media_spaces() if kind in u.kinds]
         spaces = [[space.name, space.dimensions] for space in (text, *media)]
@@ -64,6 +72,16 @@ class RateNext:
             "telling", spaces, list(doubts), weights, [*rated, *list(left_out)[-MOST_KNOWN:]], count
         )
         return [Question(item_id, _why(doubts[item_id], counts_doubt, rated)) for item_id in found]
+
+
+def _least_sure(drawn: Sequence[Any]) -> list[Question]:
+    """Return what has a prediction, the least sure of it first."""
+    known = [row for row in drawn if row.uncertainty is not None]
+    known.sort(key=lambda row: (-row.uncertainty, row.id))
+    return [
+        Question(row.id, f"what the model is least sure of (± {row.uncertainty:.1f})")
+        for row in known
+    ]
 
 
 def _why(doubt: float | None, counts_doubt: bool, rated: Collection[int]) -> str:

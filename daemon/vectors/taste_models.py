@@ -65,6 +65,12 @@ def blend_of(model: TasteModel) -> dict[str, Any] | None:
     return {key: found[key] for key in ("name", "weight", "narrowing") if key in found}
 
 
+def transformer_of(model: TasteModel) -> dict[str, Any] | None:
+    """Return the transformer's weight and held-out figures; None before it was trained."""
+    found = model.settings.get("evaluator") or {}
+    return {key: found[key] for key in ("weight", "figures") if key in found} or None
+
+
 async def fingerprint_of(session: AsyncSession, profile_id: int, space: Space | None) -> str:
     """Return what the predictions depend on: rating events, plays, hearts, model, vectors."""
     events = await session.execute(
@@ -83,7 +89,8 @@ async def fingerprint_of(session: AsyncSession, profile_id: int, space: Space | 
     heard = f"{HEARD}{plays} {tuple(hearts.one())}"
     told = ""
     if model:
-        learnt = (model.settings.get("evaluator") or {}).get("labels")
+        found = model.settings.get("evaluator") or {}
+        learnt = f"{found.get('labels')} {found.get('predicted')}"
         told = f"{model.id} {model.trusted} {blend_of(model)} {learnt}"
     return f"{tuple(events.one())} {told} {space} {vectors}{heard}"
 
