@@ -5,14 +5,20 @@ the products and factorisations of those shapes in plain numpy, float32 for the 
 for the fit, without the kernel's exponentials, in the same blocks. Limit: under 2 times it.
 
 Beside it, from a rating to stored predictions in the daemon: the same, with the reading of the
-ratings, the way to the worker and back, and the writing of what has changed.
+ratings, the way to the worker and back, and the writing of what has changed. And choosing settings
+and fitting, as a worker does it, while as many other processes as there are cores count in circles:
+a fair share of the cores is half of them, so the limit is what a fair share and some waiting take.
 """
 
 import asyncio
+import os
 import random
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +41,8 @@ ITEMS = 100_000
 RATINGS = 2000
 ROUNDS = 5
 LARGEST_RATIO = 2.0
+FEW_RATINGS = 200
+LARGEST_RATIO_BESIDE_OTHERS = 4.0
 
 
 def measure() -> Iterator[Figure]:
@@ -49,6 +57,43 @@ def measure() -> Iterator[Figure]:
         whole = asyncio.run(_from_rating_to_predictions(Household(Path(folder))))
     name = "from a rating to stored predictions, the same amounts (bare algebra)"
     yield told_figure(name, seconds(whole), seconds(baseline), whole / baseline)
+    with tempfile.TemporaryDirectory() as folder:
+        alone, beside = asyncio.run(_learn_beside_others(Household(Path(folder))))
+    name = f"choosing settings and fitting, {FEW_RATINGS} ratings, all cores busy (idle)"
+    yield ratio_figure(name, beside, alone, at_most=LARGEST_RATIO_BESIDE_OTHERS)
+
+
+async def _learn_beside_others(household: Household) -> tuple[float, float]:
+    """Return median seconds of a worker's training alone, and while others hold the cores."""
+    async with household.open() as services:
+        ids = await fill_catalogue(services, 2 * FEW_RATINGS, vectors=True)
+        chance = random.Random(4)
+        labels = _labels(ids[:FEW_RATINGS], [chance.uniform(0, 10) for _ in ids], FEW_RATINGS)
+        text = await services.index.refresh()
+        assert text
+
+        async def learn() -> float:
+            begin = time.perf_counter()
+            await services.index.call("train", [text.name], labels, 0)
+            return time.perf_counter() - begin
+
+        await learn()  # warms the features
+        alone = median([await learn() for _ in range(3)])
+        with _busy_cores():
+            beside = median([await learn() for _ in range(3)])
+    return alone, beside
+
+
+@contextmanager
+def _busy_cores() -> Iterator[None]:
+    circles = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(circles) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 async def _from_rating_to_predictions(household: Household) -> float:
