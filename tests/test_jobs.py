@@ -255,6 +255,43 @@ async def test_what_waits_behind_a_long_run_does_not_pile_up(services: Services)
     assert sorted(queued) == sorted(2 * take_in[1:])
 
 
+async def test_what_waits_before_the_step_that_it_should_follow_comes_again_after_it(
+    services: Services,
+) -> None:
+    order: list[str] = []
+    goes_on = asyncio.Event()
+
+    def work(name: str) -> Callable[[StepRun], Awaitable[str]]:
+        async def run(_run: StepRun) -> str:
+            order.append(name)
+            if name == "describe":
+                await goes_on.wait()
+            return ""
+
+        return run
+
+    async with (
+        step("describe", work("describe")), step("embed", work("embed")),
+        step("score", work("score")), running(Runner(services)),
+    ):  # fmt: skip
+        first = await enqueue(services.database, ["describe", "embed", "score"], origin="start")
+        while not order:
+            await asyncio.sleep(0.02)
+        files = ["sync", "describe", "embed", "score"]  # while one describes, and two wait
+        await enqueue_files(services.database, files, {})
+        await enqueue_unless_waiting(services.database, files, origin="start")
+        goes_on.set()
+        await ended(services, first)
+        deadline = time.monotonic() + 20
+        while order.count("describe") < 3 or order[-1] != "score":
+            assert time.monotonic() < deadline, order
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)
+    last = len(order) - order[::-1].index("describe")
+    assert order[last:] == ["embed", "score"]
+    assert len(order) <= 9
+
+
 async def test_describing_a_large_library_lets_the_next_steps_have_their_turn(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

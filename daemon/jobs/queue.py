@@ -13,6 +13,8 @@ from daemon.store.database import Database
 from daemon.store.models import JobRun, now
 
 ACTIVE = ("queued", "running")
+AFTER = {"sync": "describe", "describe": "embed", "embed": "score"}
+"""What must come after a step, at some time: it finds what the step has brought."""
 KEEP_RUNS = 2000
 """How many ended runs the history keeps."""
 
@@ -51,7 +53,7 @@ async def enqueue_unless_waiting(
 ) -> str | None:
     """Queue the steps, unless such a group waits or, with options, is running.
 
-    Of the later steps those are left out that wait already: they will find what is new.
+    Of what must come after the first those are left out that wait already; see `enqueue_next`.
     """
     states = ("queued",) if not options else ACTIVE
     async with database.read() as session:
@@ -69,14 +71,32 @@ async def enqueue_unless_waiting(
 
 
 async def _without_waiting(database: Database, steps: Sequence[str], origin: str) -> list[str]:
-    """Leave out later steps that wait already; else each sync adds to what a long run holds up."""
+    """Leave out what waits already; else each sync adds to what a long run holds up.
+
+    What waits may come before the steps that it should follow: `enqueue_next` puts that right.
+    """
     async with database.read() as session:
         waiting = set(
             await session.scalars(
                 select(JobRun.step).where(JobRun.state == "queued", JobRun.origin == origin)
             )
         )
+    waiting &= set(AFTER.values())
     return [steps[0], *(step for step in steps[1:] if step not in waiting)]
+
+
+async def enqueue_next(database: Database, step: str, *, origin: str) -> None:
+    """Queue what must come after a step that has ended, unless a run of it waits: that will do."""
+    steps = []
+    while step := AFTER.get(step, ""):
+        steps.append(step)
+    if not steps:
+        return
+    async with database.read() as session:
+        queued = select(JobRun.id).where(JobRun.state == "queued", JobRun.step == steps[0])
+        waits = await session.scalar(queued.limit(1))
+    if waits is None:
+        await enqueue(database, await _without_waiting(database, steps, origin), origin=origin)
 
 
 async def enqueue_files(

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.jobs.queue import (
     claim,
+    enqueue_next,
     enqueue_unless_waiting,
     find_cancelled,
     finish,
@@ -113,12 +114,16 @@ class Runner:
         await _persist(lambda: self._store(run.id, step_run))
         await _persist(lambda: finish(self._services.database, run.id, state, message, error))
         self.progress.pop(run.id)
-        if state == "done" and run.origin != "schedule" and step_run.is_over():
-            await _persist(lambda: self._go_on(run.origin))
+        if state != "cancelled" and run.origin != "person":
+            is_left = state == "done" and run.origin != "schedule" and step_run.is_over()
+            await _persist(lambda: self._go_on(run, is_left))
         self._services.events.publish("jobs")
 
-    async def _go_on(self, origin: str) -> None:
-        await enqueue_unless_waiting(self._services.database, FOLLOWING, origin=origin)
+    async def _go_on(self, run: JobRun, is_left: bool) -> None:
+        """Queue what comes after a run that the daemon began; where some is left, its next turn."""
+        if is_left:
+            await enqueue_unless_waiting(self._services.database, FOLLOWING, origin=run.origin)
+        await enqueue_next(self._services.database, run.step, origin=run.origin)
 
     async def _outcome(self, task: asyncio.Task[str], name: str) -> tuple[str, str, str]:
         """Return the state, message and error that the run ended with."""
