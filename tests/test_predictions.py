@@ -161,7 +161,7 @@ async def test_reasons_name_what_is_alike_and_reach_page_and_api(household: Hous
         moved = (Reason(item, 2.04, 9, True), Reason(reasons.moved[0].item_id, -0.04, 9, True))
         async with services.database.read() as session:
             (own,) = await tell_reasons(session, [item], [Reasons(5.0, moved=moved)])
-        assert own == "your mean is 5.0; like itself (rated 9, +2.0)"
+        assert own == "your mean is 5.0; moved by itself (rated 9, +2.0)"
         async with open_client(services) as client:
             answer = await (await client.get(f"/api/items/{public_id(item)}/why")).json()
             assert answer["why"] == line

@@ -55,7 +55,7 @@ def _line(known: _Known, item_id: int, reasons: Reasons) -> str:
         if reason.item_id in known.titles and abs(reason.points) >= LEAST_SHIFT
     ]
     if moved:
-        parts.append("like " + ", ".join(_reason(known, item_id, reason) for reason in moved))
+        parts.append("moved by " + ", ".join(_reason(known, item_id, reason) for reason in moved))
     if shared := _shared(known, item_id, moved):
         parts.append("in common: " + ", ".join(shared))
     if abs(reasons.shift) >= LEAST_SHIFT:
