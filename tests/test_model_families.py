@@ -147,7 +147,7 @@ def test_clap_hears_windows_and_reads_queries(
 
 
 @pytest.mark.parametrize("only_text", [False, True])
-@pytest.mark.parametrize("version", ["siglip", "siglip2"])
+@pytest.mark.parametrize("version", ["siglip", "siglip_pieces", "siglip2"])
 def test_siglip_looks_at_frames_and_reads_queries(
     made: Callable[[str], Path], media: Path, version: str, only_text: bool
 ) -> None:

@@ -106,7 +106,7 @@ def clap(folder: Path) -> Path:
     return save(folder, transformers.ClapModel(config), processor)
 
 
-def siglip(folder: Path) -> Path:
+def siglip(folder: Path, words: Any = None) -> Path:
     """Return a SigLIP; those of version 2 at a fixed size have the same classes."""
     torch.manual_seed(0)
     config = transformers.SiglipConfig(
@@ -121,9 +121,22 @@ def siglip(folder: Path) -> Path:
     )  # fmt: skip
     processor = transformers.SiglipProcessor(
         image_processor=transformers.SiglipImageProcessor(size={"height": 32, "width": 32}),
-        tokenizer=tokenizer(cls=False, model_max_length=64),
+        tokenizer=words or tokenizer(cls=False, model_max_length=64),
     )
     return save(folder, transformers.SiglipModel(config), processor)
+
+
+def siglip_pieces(folder: Path) -> Path:
+    """Return a SigLIP of the first version with its own tokenizer: sentencepiece's."""
+    import sentencepiece
+
+    folder.mkdir()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([WORDS] * 20), model_prefix=str(folder / "spiece"), vocab_size=80,
+        hard_vocab_limit=False, eos_id=1, pad_id=-1, bos_id=-1, unk_id=2, minloglevel=2,
+    )  # fmt: skip
+    words = transformers.SiglipTokenizer(str(folder / "spiece.model"), model_max_length=64)
+    return siglip(folder, words)
 
 
 TOKENS = {
