@@ -109,24 +109,33 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def in_batches(pieces: Sequence[Any], most: int, work: Callable[[Sequence[Any]], T]) -> list[T]:
-    """Call `work` on batches of at most `most`; a batch that does not fit is halved.
+class Batches:
+    """Calls work on batches of at most `most`; one that does not fit is halved.
 
-    Raises OutOfMemory where even one alone is too much.
+    The size stays halved for good: what did not fit once is not tried again and again.
     """
-    done: list[T] = []
-    place, size = 0, most
-    while place < len(pieces):
-        batch = pieces[place : place + size]
-        try:
-            done.append(work(batch))
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            free_memory()
-            if len(batch) == 1:
-                raise OutOfMemory("one piece alone does not fit") from error
-            size = len(batch) // 2
-            continue
-        place += len(batch)
-    return done
+
+    def __init__(self, most: int) -> None:
+        self._size = most
+
+    def run(self, pieces: Sequence[Any], work: Callable[[Sequence[Any]], T]) -> list[T]:
+        """Return what `work` made of each batch.
+
+        Raises OutOfMemory where even one piece alone is too much.
+        """
+        done: list[T] = []
+        place = 0
+        while place < len(pieces):
+            batch = pieces[place : place + self._size]
+            try:
+                done.append(work(batch))
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                free_memory()
+                if len(batch) == 1:
+                    raise OutOfMemory("one piece alone does not fit") from error
+                self._size = len(batch) // 2
+                continue
+            place += len(batch)
+        return done

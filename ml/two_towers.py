@@ -1,7 +1,7 @@
 """Models that put media and text into one space, each by a tower of its own: CLAP, SigLIP."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from ml.devices import vram_bytes
-from ml.loading import Loaded, in_batches
+from ml.loading import Batches, Loaded
 from ml.perceiving import Item, Percept, pack_percepts
 from ml.zero_shot import Vocabulary
 
@@ -34,6 +34,7 @@ class TwoTowers(ABC):
     def __init__(self, loaded: Loaded, dimensions: int, options: dict[str, Any]) -> None:
         self._loaded = loaded
         self._dimensions = dimensions
+        self._batches = Batches(BATCH)
         words = () if options.get("only_text") else options.get("vocabulary", ())
         self._vocabulary = Vocabulary(words, self.template, self.read)
 
@@ -50,7 +51,13 @@ class TwoTowers(ABC):
 
     def perceive(self, items: list[Item]) -> dict[str, Any]:
         """Return a vector for each window or frame, and words of the vocabulary."""
-        return perceive_pieces(items, self.medium, self.embed, self._say)
+        arrays = [np.load(item[self.medium]) for item in items]  # type: ignore[literal-required]
+        pieces = [piece for array in arrays for piece in array]
+        made = self._batches.run(pieces, self.embed)
+        found = np.concatenate(made) if made else np.empty((0, 0))
+        ends = np.cumsum([len(array) for array in arrays])
+        own = np.split(found.astype(np.float32), ends[:-1])
+        return pack_percepts([Percept(vectors, self._say(vectors)) for vectors in own])
 
     def embed_query(self, text: str) -> bytes:
         """Return the query's unit vector (D,), float32, little-endian."""
@@ -68,21 +75,6 @@ class TwoTowers(ABC):
     def _say(self, vectors: Floats) -> str:
         words = self._vocabulary.choose(vectors)
         return f"{self.saying}: {', '.join(words)}" if words else ""
-
-
-def perceive_pieces(
-    items: Sequence[Item],
-    medium: str,
-    embed: Callable[[Sequence[Any]], Floats],
-    say: Callable[[Floats], str],
-) -> dict[str, Any]:
-    """Embed the pieces of all items together, in batches; return each item's own."""
-    arrays = [np.load(item[medium]) for item in items]  # type: ignore[literal-required]
-    pieces = [piece for array in arrays for piece in array]
-    found = np.concatenate(in_batches(pieces, BATCH, embed)) if pieces else np.empty((0, 0))
-    ends = np.cumsum([len(array) for array in arrays])
-    own = np.split(found.astype(np.float32), ends[:-1])
-    return pack_percepts([Percept(vectors, say(vectors)) for vectors in own])
 
 
 def unit(features: Any) -> Floats:

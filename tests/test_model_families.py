@@ -24,7 +24,7 @@ from ml.families import (
     siglip,
     universal,
 )
-from ml.loading import in_batches
+from ml.loading import Batches
 from ml.perceiving import Item, ModelUnusable, NotFinite, OutOfMemory, Percept, pack_percepts
 from ml.ready import transformers
 from ml.sentence_recipe import ADAPTERS
@@ -391,12 +391,15 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does() -> None:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
         return len(batch)
 
-    assert in_batches(list(range(7)), 8, work) == [1] * 7
+    batches = Batches(8)
+    assert batches.run(list(range(7)), work) == [1] * 7
     assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+    assert batches.run(list(range(2)), work) == [1] * 2
+    assert sizes[9:] == [1, 1]  # it is remembered
     with pytest.raises(OutOfMemory):
-        in_batches([1], 8, fail_with("can't allocate memory"))
+        Batches(8).run([1], fail_with("can't allocate memory"))
     with pytest.raises(RuntimeError, match="shape"):
-        in_batches([1], 8, fail_with("shape"))
+        Batches(8).run([1], fail_with("shape"))
     assert not is_out_of_memory(RuntimeError("shape"))
 
 
@@ -417,3 +420,44 @@ def test_what_is_tested_is_what_a_hub_would_hold(made: Callable[[str], Path]) ->
         assert list(folder.glob("*.safetensors"))
         assert not list(folder.glob("*.bin"))
     assert transformers.__version__.startswith("5.23")
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "method"),
+    [
+        (clap, "clap", "embed"), (siglip, "siglip", "embed"),
+        (universal, "embeddinggemma", "_texts"), (universal, "embeddinggemma", "_pictures"),
+        (universal, "embeddinggemma", "_sounds"), (omni, "qwen_omni", "_answer"),
+    ],
+)  # fmt: skip
+def test_a_model_that_ran_out_of_memory_keeps_to_smaller_batches(
+    made: Callable[[str], Path],
+    media: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    family: Any,
+    name: str,
+    method: str,
+) -> None:
+    options = {"folder": str(made(name)), "device": "cpu", "four_bit": False, "longest_answer": 2}
+    worker = family.start(options | {"prompts": {"images": "describe this picture"}})
+    whole, sizes = getattr(worker, method), []
+
+    def work(batch: Any) -> Any:
+        sizes.append(len(batch))
+        if len(batch) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(batch)
+
+    monkeypatch.setattr(worker, method, work)
+    if family is omni:
+        items = [item("images", pictures=media / "frames.npy")] * 3
+    else:
+        sound = media / ("48k.npy" if family is clap else "16k.npy")
+        text = "rain on the window " * 500
+        items = [item("text", sound=sound, pictures=media / "frames.npy", text=text)]
+    first = worker.perceive(items)
+    begun = len(sizes)
+    again = worker.perceive(items)
+    assert max(sizes[:begun]) > 1
+    assert set(sizes[begun:]) == {1}
+    assert again["vectors"] == first["vectors"]

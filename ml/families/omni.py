@@ -14,7 +14,7 @@ import torch
 
 from ml.describing import Request, make_request
 from ml.devices import vram_bytes
-from ml.loading import Loaded, in_batches, read_config
+from ml.loading import Batches, Loaded, read_config
 from ml.perceiving import Item, ModelUnusable, Percept, pack_percepts
 from ml.refusals import clean_answer
 
@@ -54,6 +54,7 @@ class Omni:
         self._loaded.processor.tokenizer.padding_side = "left"  # answers begin at the end
         self._prompts = dict(options.get("prompts") or {})
         self._longest = int(options.get("longest_answer", 200))
+        self._batches: dict[tuple[int, int], Batches] = defaultdict(lambda: Batches(BATCH))
 
     def about(self) -> dict[str, Any]:
         """Return where the model runs; it makes words and no vectors."""
@@ -74,8 +75,8 @@ class Omni:
         for place, item in enumerate(items):
             if request := make_request(item, self._prompts):
                 alike[len(request.pictures), len(request.sounds)].append((place, request))
-        for group in alike.values():  # what is alike in number can be padded into one batch
-            answers = in_batches([request for _, request in group], BATCH, self._answer)
+        for shape, group in alike.items():  # what is alike in number can be padded into one batch
+            answers = self._batches[shape].run([request for _, request in group], self._answer)
             flat = [answer for batch in answers for answer in batch]
             for (place, _), answer in zip(group, flat, strict=True):
                 words[place] = clean_answer(answer)

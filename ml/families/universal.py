@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from ml.devices import vram_bytes
-from ml.loading import Loaded, in_batches
+from ml.loading import Batches, Loaded
 from ml.perceiving import Item, ModelUnusable, Percept, pack_percepts
 from ml.sentence_recipe import pool, read_recipe
 
@@ -46,6 +46,9 @@ class Universal:
         elif config.vision_config is None or config.audio_config is None:
             raise ModelUnusable(f"{self._loaded.folder} has no towers for pictures and sound.")
         self._dimensions = int(config.text_config.embedding_dim)
+        self._text_batches, self._picture_batches, self._sound_batches = (
+            Batches(BATCH) for _ in range(3)
+        )
 
     def about(self) -> dict[str, Any]:
         """Return the space of the vectors, and where the model runs."""
@@ -76,11 +79,11 @@ class Universal:
                 self._recipe.text_prompt + item["text"][start : start + CHUNK_CHARACTERS]
                 for start in range(0, len(item["text"]), CHUNK_CHARACTERS)
             ]
-            made += in_batches(chunks[:MOST_CHUNKS], BATCH, self._texts)
+            made += self._text_batches.run(chunks[:MOST_CHUNKS], self._texts)
         if item["pictures"]:
-            made += in_batches(list(np.load(item["pictures"])), BATCH, self._pictures)
+            made += self._picture_batches.run(list(np.load(item["pictures"])), self._pictures)
         if item["sound"]:
-            made += in_batches(list(np.load(item["sound"])), BATCH, self._sounds)
+            made += self._sound_batches.run(list(np.load(item["sound"])), self._sounds)
         return np.concatenate(made)
 
     def _texts(self, texts: Sequence[str]) -> Floats:
