@@ -473,6 +473,7 @@ def test_the_verb_lists_fetches_verifies_and_removes(
     monkeypatch.setitem(BY_NAME, "a-model", CARD)
     monkeypatch.setattr(verb, "CARDS", (*CARDS, CARD))
     rows = {row["name"]: row for row in typed_rows(household, "models", "list")}
+    assert typed_rows(household, "models") == list(rows.values())
     assert rows["minilm"]["state"] == "in the installation"
     assert rows["minilm"]["chosen"] == "yes"
     assert rows["a-model"]["state"] == "missing"

@@ -31,7 +31,10 @@ def add_verbs(verbs: Verbs) -> None:
     about = "list, fetch, verify or remove models, or tell where one lies"
     parser = verbs.add_parser("models", help=about, description=about)
     add_common(parser, default=argparse.SUPPRESS)
-    parser.add_argument("action", choices=("list", "fetch", "verify", "remove", "path"))
+    parser.add_argument(
+        "action", nargs="?", default="list",
+        choices=("list", "fetch", "verify", "remove", "path"), help="without any: list",
+    )  # fmt: skip
     parser.add_argument(
         "names", nargs="*", metavar="NAME",
         help="names of `models list`, or OWNER/NAME; fetch and verify: without any, all that the "
