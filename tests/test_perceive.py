@@ -523,6 +523,8 @@ async def test_a_model_with_an_environment_of_its_own_answers_queries_there(
     python.unlink()
     async with household.open() as services:  # the other spaces still answer
         assert await services.search.find("40", kind="images", limit=1)
+        text, picture = await services.search.points("40", "images")
+        assert (len(text), picture) == (4 * 384, b"")
 
 
 def test_a_model_that_does_not_answer_queries_is_not_loaded_for_each(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from connectors.base import KINDS, Kind
 from daemon.store.database import Database
 from daemon.store.models import Item, ItemVector, Location
-from daemon.vectors.index import Space, VectorIndex
+from daemon.vectors.index import Space, SpaceInUse, VectorIndex
 from daemon.workers.worker import Worker, WorkerDied, WorkerFailed
 
 log = logging.getLogger(__name__)
@@ -77,19 +77,16 @@ class Search:
         return _fuse(found, limit)
 
     async def points(self, words: str, kind: Kind) -> list[bytes]:
-        """Return the words' vector in the text space and each space of the kind, b"" where a
-        space takes no words. Raises SearchUnavailable.
-        """  # noqa: D205
+        """Return the words' vector in the text space and each space of the kind.
+
+        It is b"" where a space takes no words or its model does not answer. Raises
+        SearchUnavailable where the text model does not.
+        """
         space, model = await self._text()
         points = [await self._embed(model["module"], model["options"], space, words)]
         for used in await self._index.media_spaces():
             if kind in used.kinds:
-                points.append(
-                    await self._embed(
-                        used.module, used.options, used.space, words, used.python
-                    )
-                    if used.has_text_tower else b""
-                )  # fmt: skip
+                points.append(await self._embed_in(used, words) if used.has_text_tower else b"")
         return points
 
     async def cosines(self, near: str | int, kind: Kind, limit: int) -> list[tuple[int, float]]:
@@ -137,17 +134,21 @@ class Search:
         vector = await self._embed(model["module"], model["options"], space, query)
         found = [await self._nearest(space, "search", vector, kind, deep)]
         for used in seen:
-            try:
-                vector = await self._embed(
-                    used.module, used.options, used.space, query, used.python
-                )
-            except SearchUnavailable as error:
-                log.warning("%s is left out of the search: %s", used.model, error)
+            vector = await self._embed_in(used, query)
+            if not vector:
                 continue
             hits = await self._nearest(used.space, "search", vector, kind, deep)
             why = f"{used.model}: its {_HOW[used.role]} fits"
             found.append([Hit(hit.item_id, hit.score, why) for hit in hits])
         return _fuse(found, limit)
+
+    async def _embed_in(self, used: SpaceInUse, words: str) -> bytes:
+        """Return the words' vector in a space of media; b"" where its model does not answer."""
+        try:
+            return await self._embed(used.module, used.options, used.space, words, used.python)
+        except SearchUnavailable as error:
+            log.warning("%s is left out of the search: %s", used.model, error)
+            return b""
 
     async def _embed(
         self, module: str, options: dict[str, Any], space: Space, query: str, python: str = ""
