@@ -109,11 +109,12 @@ class ShortNight(StepRun):
         return sum(pace.items for pace in paces) >= self.most
 
 
-async def describe(services: Services, origin: str, most: int = 10**6) -> str:
-    async def ignore(_run: StepRun) -> None:
-        return None
+async def no_progress(_run: StepRun) -> None:
+    return None
 
-    run = ShortNight(services, {}, {}, None, ignore, origin=origin)
+
+async def describe(services: Services, origin: str, most: int = 10**6) -> str:
+    run = ShortNight(services, {}, {}, None, no_progress, origin=origin)
     run.most = most
     return await STEPS["describe"].run(run)
 
@@ -412,9 +413,11 @@ async def test_the_end_of_the_quiet_hours_stops_after_the_batch_in_hand(
     odd_house(household, 12)
     async with household.open() as services:
         await run_step(services, "sync")
-        line = await describe(services, "schedule", most=0)
+        services.workers.models["odd"] = Worker("odd", "tests.cannot_be_loaded", {})
+        line = await describe(services, "schedule", most=0)  # and it need not be
         assert "12 left for the next night" in line
         assert await seen(services) == {}
+        tell(services)
         line = await describe(services, "schedule", most=1)
         assert "odd 4 on cpu; 8 left for the next night" in line
         assert len(await seen(services)) == 4
@@ -705,6 +708,20 @@ async def test_what_only_a_server_has_is_fetched_and_heard(household: Household)
             assert len(await seen(services)) == 2
             assert len(await failures(services)) == 1
             assert not list(services.workers.scratch.iterdir())
+
+
+async def test_a_text_model_that_is_not_fetched_is_not_said_to_wait_for_the_night(
+    household: Household,
+) -> None:
+    household.also(models=ModelSettings(audio=(), images=()))
+    make_document(household.folder("text") / "a.txt", "A text.")
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe", "embed")
+    household.also(models=ModelSettings(text="jina-embeddings-v3", audio=(), images=()))
+    async with household.open() as services:
+        run = ShortNight(services, {}, {}, None, no_progress, origin="clock")
+        with pytest.raises(StepFailed, match="models fetch jina-embeddings-v3"):
+            await STEPS["embed"].run(run)
 
 
 async def test_a_text_model_that_fails_at_everything_does_not_set_the_library_aside(

@@ -61,7 +61,7 @@ async def embed(run: StepRun) -> str:
     async with services.database.write() as session:
         await remember_space(session, "facts_space", facts)
     model = _text_model(services)
-    if not await may_work(run, model):
+    if not model.problem and not await may_work(run, model):
         return f"{model.name} waits for the night"
     about = await _load(services, model)
     text = Space(about["space"], about["dimensions"])

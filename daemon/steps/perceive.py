@@ -22,6 +22,7 @@ from daemon.steps.perceivers import (
     Outcome,
     Perceiver,
     conclude,
+    count_waiting,
     note_model,
     reason_of,
     start_models,
@@ -79,6 +80,10 @@ class _Made:
 async def perceive(run: StepRun) -> Outcome:
     """Show every model that may work now what it has not had yet."""
     started, outcome = now(), Outcome()
+    if run.is_over():
+        left = await count_waiting(run, started)
+        outcome.summary = f"models: {left} left for {run.next_time}" if left else ""
+        return outcome
     at_work: list[Perceiver] = []
     scratch = run.services.workers.scratch
     scratch.mkdir(parents=True, exist_ok=True)

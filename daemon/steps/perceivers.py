@@ -74,6 +74,17 @@ async def may_work(run: StepRun, model: ChosenModel) -> bool:
         return await get_fact(session, f"ingested:{model.role}") is None
 
 
+async def count_waiting(run: StepRun, started: datetime) -> int:
+    """Return how many items the models that may work wait for, without loading one."""
+    waiting = 0
+    for model in perceivers(run.services):
+        if await may_work(run, model):
+            async with run.services.database.read() as session:
+                name = worker_name(model)
+                waiting += await count_due(session, name, started, Item.media_hash, model.kinds)
+    return waiting
+
+
 async def start_models(
     run: StepRun, started: datetime, outcome: Outcome
 ) -> AsyncIterator[Perceiver]:
