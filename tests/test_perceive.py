@@ -483,6 +483,105 @@ async def test_a_further_model_of_a_role_leaves_the_words_of_the_first(
         assert len(await seen(services, "odd@1")) == len(await seen(services, "odd@2")) == 2
 
 
+def choose(household: Household, *names: str) -> None:
+    household.also(models=ModelSettings(audio=(), images=names))
+
+
+async def used_models(services: Services) -> list[str]:
+    return [used.model for used in await services.index.media_spaces()]
+
+
+async def test_a_model_taken_out_of_a_role_takes_its_words_and_its_space_along(
+    household: Household,
+) -> None:
+    paths = odd_house(household, 3, "odd", "odd-2")
+    make_document(household.folder("text") / "a.txt", "A text that no picture model sees.")
+    paths[2].with_name("30.png.meta").write_text("My own words.")
+    async with household.open() as services:
+        tell(services, "odd-2", version=2)
+        await run_steps(services, "sync", "describe", "embed")
+        assert await used_models(services) == ["odd", "odd-2"]
+        paths[0].unlink()
+        await run_step(services, "sync")
+    choose(household, "odd")
+    async with household.open() as services:
+        line = await run_step(services, "describe")
+        assert line == "0 described; words of former models dropped from 2 items"
+        assert await used_models(services) == ["odd"]
+        assert (await words(services, paths[1])).keys() == {"tags", "seen:odd"}
+        assert (await words(services, paths[2])).keys() == {"tags", "seen:odd", "sidecar"}
+        assert (await words(services, paths[0])).keys() == {"tags", "seen:odd", "seen:odd-2"}
+        assert (await run_step(services, "embed")).startswith("2 embedded")
+        assert await run_step(services, "describe") == "0 described"
+    choose(household)
+    async with household.open() as services:
+        assert len(await services.search.find("shade", mode="words")) == 2
+        assert "dropped from 2 items" in await run_step(services, "describe")
+        assert await used_models(services) == []
+        assert (await words(services, paths[2])).keys() == {"tags", "sidecar"}
+        assert await services.search.find("shade", mode="words") == []
+        assert len(await services.search.find("own", mode="words")) == 1
+
+
+async def test_what_a_former_model_left_stays_until_the_others_of_its_role_are_done(
+    household: Household,
+) -> None:
+    paths = odd_house(household, 3)
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe")
+    choose(household, "siglip-base")
+    async with household.open() as services:
+        with pytest.raises(StepIncomplete, match="models fetch siglip-base"):
+            await run_step(services, "describe")
+        assert "seen:odd" in await words(services, paths[0])
+        assert await used_models(services) == ["odd"]
+    choose(household, "odd-2")
+    async with household.open() as services:
+        tell(services, "odd-2", version=2, poison=20)
+        for _ in range(2):
+            await run_step(services, "describe")
+            assert (await words(services, paths[1])).keys() == {"tags", "seen:odd"}
+        assert "dropped from 1 items" in await run_step(services, "describe")  # it was set aside
+        assert (await words(services, paths[1])).keys() == {"tags"}
+        assert (await words(services, paths[0])).keys() == {"tags", "seen:odd-2"}
+
+
+@pytest.mark.parametrize("between", [(), ("odd-2",)])
+async def test_a_model_that_is_chosen_again_begins_anew(
+    household: Household, between: tuple[str, ...]
+) -> None:
+    paths = odd_house(household, 6)
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe")
+    choose(household, *between)
+    async with household.open() as services:
+        tell(services, "odd-2", version=2)
+        await run_step(services, "describe")
+        assert await used_models(services) == list(between)
+    choose(household, "odd")
+    async with household.open() as services:
+        assert "odd 6 on cpu" in await run_step(services, "describe")
+        assert await used_models(services) == ["odd"]
+        assert [set(await words(services, path)) for path in paths] == [{"tags", "seen:odd"}] * 6
+
+
+async def test_a_model_that_is_chosen_again_does_anew_what_another_had_begun(
+    household: Household,
+) -> None:
+    paths = odd_house(household, 6)
+    async with household.open() as services:
+        await run_steps(services, "sync", "describe")
+    choose(household, "odd-2")
+    async with household.open() as services:
+        tell(services, "odd-2", version=2)
+        assert "odd-2 4 on cpu; 2 left" in await describe(services, "schedule", most=1)
+    choose(household, "odd")
+    async with household.open() as services:
+        assert "odd 4 on cpu" in await run_step(services, "describe")
+        assert await used_models(services) == ["odd"]
+        assert [set(await words(services, path)) for path in paths] == [{"tags", "seen:odd"}] * 6
+
+
 async def vectors_of(services: Services, space: str) -> int:
     async with services.database.read() as session:
         return (

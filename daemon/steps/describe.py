@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from connectors.base import Metadata
 from daemon.services import Services
+from daemon.steps.former_models import drop_former
 from daemon.steps.perceive import perceive
 from daemon.steps.step import Step, StepIncomplete, StepRun
 from daemon.store.descriptions import renew, save_parts
@@ -28,9 +29,8 @@ async def describe(run: StepRun) -> str:
     """Say in words what is new or has changed; then let the models look and listen."""
     lines = [await _describe_files(run)]
     perceived = await perceive(run)
-    if perceived.summary:
-        lines.append(perceived.summary)
-    summary = "; ".join(lines)
+    lines += [perceived.summary, await drop_former(run)]
+    summary = "; ".join(filter(None, lines))
     if perceived.problems:
         raise StepIncomplete(summary, "; ".join(perceived.problems))
     return summary

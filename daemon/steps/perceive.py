@@ -24,14 +24,15 @@ from daemon.steps.perceivers import (
     conclude,
     count_waiting,
     note_model,
+    perceiving,
     reason_of,
     start_models,
 )
+from daemon.steps.percepts import Made, store, unpack
 from daemon.steps.step import StepFailed, StepRun
-from daemon.store.descriptions import hash_text, renew, save_parts
+from daemon.store.descriptions import renew
 from daemon.store.models import Item, now
-from daemon.store.work import count_due, find_due_for_any, mark_done, mark_failed
-from daemon.vectors.index import save_vectors
+from daemon.store.work import count_due, find_due_for_any
 from daemon.workers.worker import WorkerDied, WorkerFailed
 
 log = logging.getLogger(__name__)
@@ -64,17 +65,6 @@ class _Decoded:
         for path in paths - {""}:
             with suppress(FileNotFoundError):
                 Path(path).unlink()
-
-
-@dataclass
-class _Made:
-    """What one model made of one item."""
-
-    perceiver: Perceiver
-    item: Item
-    vectors: list[bytes]
-    words: str
-    error: str = ""
 
 
 async def perceive(run: StepRun) -> Outcome:
@@ -119,6 +109,7 @@ class _Perceiving:
         self._started = started
         self._scratch = scratch
         self._outcome = outcome
+        self._chosen = perceiving(run.services)
         self._batch = max(perceiver.batch for perceiver in perceivers)
         self._after = (False, 0)
         self._found: deque[tuple[Item, set[str]]] = deque()
@@ -242,7 +233,7 @@ class _Perceiving:
             ) if wanted else []  # fmt: skip
         return text, made
 
-    async def _show(self, decoded: Sequence[_Decoded]) -> list[_Made]:
+    async def _show(self, decoded: Sequence[_Decoded]) -> list[Made]:
         """Let all models have the batch at the same time; return what they made."""
         made = await asyncio.gather(
             *(
@@ -252,18 +243,18 @@ class _Perceiving:
         )
         return [each for of_model in made for each in of_model]
 
-    async def _show_to(self, perceiver: Perceiver, batch: Sequence[_Decoded]) -> list[_Made]:
+    async def _show_to(self, perceiver: Perceiver, batch: Sequence[_Decoded]) -> list[Made]:
         unread = [
-            _Made(perceiver, d.item, [], "", d.error) for d in batch if d.error and not d.is_away
+            Made(perceiver, d.item, [], "", d.error) for d in batch if d.error and not d.is_away
         ]
         ready = [d for d in batch if not d.error]
-        made: list[_Made] = []
+        made: list[Made] = []
         for start in range(0, len(ready), perceiver.batch):
             if not perceiver.is_broken:
                 made += await self._ask(perceiver, ready[start : start + perceiver.batch])
         return unread + made
 
-    async def _ask(self, perceiver: Perceiver, batch: Sequence[_Decoded]) -> list[_Made]:
+    async def _ask(self, perceiver: Perceiver, batch: Sequence[_Decoded]) -> list[Made]:
         """Ask a model; a batch that fails is halved until the culprit stands alone."""
         worker = self._services.workers.models[perceiver.model.name]
         items = [{"kind": d.item.kind, **d.files[perceiver.worker]} for d in batch]
@@ -288,15 +279,15 @@ class _Perceiving:
                 return first
             return first + await self._ask(perceiver, batch[middle:])
         perceiver.failed_in_a_row = 0
-        return _unpack(perceiver, [d.item for d in batch], answer)
+        return unpack(perceiver, [d.item for d in batch], answer)
 
     def _note_failure(
         self, perceiver: Perceiver, item: Item, error: WorkerFailed | WorkerDied
-    ) -> list[_Made]:
+    ) -> list[Made]:
         perceiver.failed_in_a_row += 1
         if perceiver.failed_in_a_row == HOPELESS:
             self._give_up(perceiver, error)
-        return [_Made(perceiver, item, [], "", reason_of(error))]
+        return [Made(perceiver, item, [], "", reason_of(error))]
 
     def _give_up(self, perceiver: Perceiver, error: WorkerFailed | WorkerDied) -> None:
         """Leave a model out for the rest of the run; its items stay due."""
@@ -305,13 +296,13 @@ class _Perceiving:
         self._services.board.failed(perceiver.model, problem)
         self._outcome.problems.append(problem)
 
-    def _count(self, made: Sequence[_Made], begun: float) -> None:
+    def _count(self, made: Sequence[Made], begun: float) -> None:
         """Tell the pace: from one batch to the next, since models may wait for the decoding."""
         for perceiver in self._perceivers.values():
             if items := sum(each.perceiver is perceiver for each in made):
                 self._services.board.worked(perceiver.model, items, begun)
 
-    async def _write(self, made: Sequence[_Made], decoded: Sequence[_Decoded], done: int) -> None:
+    async def _write(self, made: Sequence[Made], decoded: Sequence[_Decoded], done: int) -> None:
         """Store a batch in one transaction, and tell how many are done with it."""
         for each in decoded:
             each.remove()
@@ -319,7 +310,7 @@ class _Perceiving:
             for perceiver in self._perceivers.values():
                 mine = [each for each in made if each.perceiver is perceiver]
                 if mine:
-                    await _store(session, perceiver, mine)
+                    await store(session, perceiver, mine, self._chosen)
                     await note_model(session, self._services, perceiver.model)
             said = [m.item for m in made if not m.error and m.perceiver.model.family.says]
             if said:
@@ -353,46 +344,6 @@ def _empty(scratch: Path) -> None:
     """Delete what a reader left that was ended while it wrote."""
     for path in scratch.iterdir():
         path.unlink(missing_ok=True)
-
-
-def _unpack(perceiver: Perceiver, items: Sequence[Item], answer: dict[str, Any]) -> list[_Made]:
-    size = 2 * perceiver.space.dimensions if perceiver.space else 0  # float16
-    made, first = [], 0
-    for item, rows, words in zip(items, answer["rows"], answer["words"], strict=True):
-        data = answer["vectors"][first : first + rows * size]
-        first += rows * size
-        vectors = [data[n * size : (n + 1) * size] for n in range(rows)] if size else []
-        made.append(_Made(perceiver, item, vectors, words))
-    return made
-
-
-async def _store(session: Any, perceiver: Perceiver, made: Sequence[_Made]) -> None:
-    """Store what a model made, and what it failed at."""
-    model = perceiver.model
-    well = [each for each in made if not each.error]
-    if well and model.family.says:
-        said = [(m.item.id, model.producer, m.words) for m in well]
-        of_role = [f"{model.producer.partition(':')[0]}:*"]  # an earlier model's words go too
-        await save_parts(session, [m.item.id for m in well], said, of_role, perceiver.beside)
-    if well and perceiver.space:
-        contents = {
-            m.item.id: [hash_text(f"{m.item.media_hash} {n}") for n in range(len(m.vectors))]
-            for m in well
-        }
-        vectors = {
-            key: data
-            for m in well
-            for key, data in zip(contents[m.item.id], m.vectors, strict=True)
-        }
-        rows = {item_id: [(key, "") for key in keys] for item_id, keys in contents.items()}
-        await save_vectors(session, perceiver.space, vectors, rows)
-    if well:
-        await mark_done(session, perceiver.worker, {m.item.id: m.item.media_hash for m in well})
-    for each in made:
-        if each.error:
-            await mark_failed(
-                session, perceiver.worker, each.item.id, each.item.media_hash, each.error
-            )
 
 
 def _line(perceiver: Perceiver) -> str:

@@ -83,6 +83,36 @@ async def save_parts(
         await session.execute(insert(Description), rows)
 
 
+async def find_producers(session: AsyncSession, but: Collection[str]) -> list[str]:
+    """Return the models, as producers, that said something of present items; not those in `but`.
+
+    It reads an index from end to end: some 40 ms of a library of 100,000 items.
+    """
+    rows = await session.scalars(
+        select(Description.producer)
+        .join(Item, Item.id == Description.item_id)
+        .where(Description.producer.not_in([*OF_FILES, *but]), Item.gone_at.is_(None))
+        .distinct()
+    )
+    return list(rows)
+
+
+async def find_described(
+    session: AsyncSession, producers: Collection[str], *, after: int, limit: int
+) -> list[int]:
+    """Return the next present items, by id, of which one of the producers said something."""
+    said = select(Description.item_id).where(
+        Description.item_id == Item.id, Description.producer.in_(producers)
+    )
+    rows = await session.scalars(
+        select(Item.id)
+        .where(Item.id > after, Item.gone_at.is_(None), said.exists())
+        .order_by(Item.id)
+        .limit(limit)
+    )
+    return list(rows)
+
+
 async def find_parts(session: AsyncSession, item_ids: Sequence[int]) -> dict[int, dict[str, str]]:
     """Return what each producer says of the items."""
     parts: dict[int, dict[str, str]] = {item_id: {} for item_id in item_ids}

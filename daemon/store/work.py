@@ -126,6 +126,36 @@ async def mark_done(session: AsyncSession, worker: str, hashes: Mapping[int, str
     )  # fmt: skip
 
 
+def _named(workers: Collection[str]) -> ColumnElement[bool]:
+    return or_(*(Work.worker.startswith(w.removesuffix("*"), autoescape=True) for w in workers))
+
+
+async def find_worked(
+    session: AsyncSession, workers: Collection[str], *, after: int, limit: int
+) -> list[int]:
+    """Return the next items, by id, that one of the workers had; "perceive:odd@*" names several."""
+    rows = await session.scalars(
+        select(Work.item_id)
+        .where(Work.item_id > after, _named(workers))
+        .distinct()
+        .order_by(Work.item_id)
+        .limit(limit)
+    )
+    return list(rows)
+
+
+async def forget_work(
+    session: AsyncSession,
+    item_ids: Collection[int],
+    workers: Collection[str],
+    kept: Collection[str] = (),
+) -> None:
+    """Make the items due again for the workers, those in `kept` left out."""
+    await session.execute(
+        delete(Work).where(Work.item_id.in_(item_ids), _named(workers), Work.worker.not_in(kept))
+    )
+
+
 async def try_again(session: AsyncSession) -> None:
     """Make all that was set aside due again, files that could not be read among it."""
     await session.execute(update(Work).where(Work.error.is_not(None)).values(attempts=0))

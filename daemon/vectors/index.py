@@ -161,12 +161,17 @@ async def spaces_in_use(session: AsyncSession) -> list[SpaceInUse]:
     ]  # fmt: skip
 
 
+async def forget_spaces(session: AsyncSession, spaces: Sequence[SpaceInUse]) -> None:
+    """Search these spaces of media no more."""
+    names = [f"media_space:{used.model}" for used in spaces]
+    await session.execute(delete(Fact).where(Fact.name.in_(names)))
+
+
 async def use_space(
     session: AsyncSession, used: SpaceInUse, instead_of: Sequence[SpaceInUse] = ()
 ) -> None:
     """Search a space of media from now on; the ones it takes the place of are searched no more."""
-    names = [f"media_space:{other.model}" for other in instead_of]
-    await session.execute(delete(Fact).where(Fact.name.in_(names)))
+    await forget_spaces(session, instead_of)
     await set_fact(
         session, f"media_space:{used.model}",
         {
