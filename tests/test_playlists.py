@@ -1,5 +1,6 @@
 """Smart playlists: what is on them, and the files that carry them."""
 
+import asyncio
 import os
 import shutil
 from collections import Counter
@@ -17,7 +18,9 @@ from daemon.playlists.m3u8 import file_name, paths_in, render
 from daemon.playlists.radio import RECENCY_FLOOR, Heard, draw, weigh
 from daemon.playlists.receipt import Receipt
 from daemon.playlists.reconciler import preview, reconcile
+from daemon.playlists.refreshing import find_due
 from daemon.playlists.selection import Entry, choose
+from daemon.playlists.shelf import READY
 from daemon.services import Services
 from daemon.steps.step import StepIncomplete
 from daemon.store.models import PlaylistWrite
@@ -309,6 +312,44 @@ async def test_a_list_for_nobody_fails_alone(tmp_path: Path) -> None:
         with pytest.raises(StepIncomplete, match="There is no profile zoe") as raised:
             await run_step(services, "playlists")
         assert raised.value.summary == "Radio: written, 3 entries"
+
+
+async def test_what_breaks_in_one_list_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lists = (
+        PlaylistSettings(name="Broken", order="radio", refresh="daily 06:00"),
+        PlaylistSettings(name="Radio", order="radio", limit="1 tracks"),
+    )
+    household = Household(tmp_path, playlists=lists)
+    household.folder("music")
+    error: BaseException = KeyError("colour")
+
+    async def break_off(services: Services, playlist: PlaylistSettings, day: date) -> list[Receipt]:
+        if playlist.name == "Broken":
+            raise error
+        return await reconcile(services, playlist, day)
+
+    monkeypatch.setattr("daemon.steps.playlists.reconcile", break_off)
+    async with household.open() as services:
+        await seeded(household, services)
+        with pytest.raises(StepIncomplete) as raised:
+            await run_step(services, "playlists")
+        assert raised.value.summary == "Radio: written, 1 entry"
+        assert raised.value.problem == "Broken: failed, it broke off: KeyError: 'colour'"
+        (record,) = [each for each in caplog.records if "Broken failed" in each.getMessage()]
+        assert record.exc_info
+        assert await find_due(services, datetime.now().astimezone()) == []  # not every minute
+        error = asyncio.CancelledError()
+        with pytest.raises(asyncio.CancelledError):
+            await run_step(services, "playlists")
+
+
+@pytest.mark.parametrize("name", ["Probably a nine", "Off the beaten track", "Films for tonight"])
+def test_a_ready_made_list_of_the_likely_holds_nothing_unlikely(name: str) -> None:
+    (found,) = [PlaylistSettings(**each) for each in READY if each["name"] == name]
+    assert found.asks("predicted")
+    assert found.only_unrated
 
 
 async def test_real_tracks_play_from_the_list(household: Household, shared_media: Path) -> None:

@@ -66,6 +66,9 @@ async def test_what_the_server_does_not_have_is_named(household: Household) -> N
             receipt = await write(services)
             assert receipt.missing == ("Only a file",)
             assert receipt.state == "written"
+            assert receipt.message == "6 entries; 1 is not there (Only a file)"
+            short = await write(services, where='title = "Track 00001"', name="Short")
+            assert short.message == "1 entry"
 
 
 async def test_items_deleted_between_two_calls_are_left_out(household: Household) -> None:

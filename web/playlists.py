@@ -9,7 +9,7 @@ from multidict import MultiDictProxy
 
 from connectors.base import KINDS
 from daemon.playlists.problems import Abstained
-from daemon.playlists.receipt import Receipt
+from daemon.playlists.receipt import Receipt, count_entries
 from daemon.playlists.reconciler import UnknownEdition, preview, reconcile, restore_edition
 from daemon.playlists.selection import Entry, choose
 from daemon.playlists.shelf import (
@@ -61,7 +61,7 @@ async def playlists(request: web.Request) -> web.Response:
             rows.append((playlist, sorted(latest.values(), key=lambda e: e.target)))
     return show(
         request, await find_viewer(request), "playlists.html", "playlists.html", playlists=rows,
-        ready=await ready_playlists(services), of_settings={
+        count_entries=count_entries, ready=await ready_playlists(services), of_settings={
             playlist.name for playlist in services.settings.playlists
         },
     )  # fmt: skip

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from connectors.edits import Edits, plan_edits
 from daemon.playlists.m3u8 import NotOurs, paths_in, read, render, write
-from daemon.playlists.receipt import Receipt, name_of
+from daemon.playlists.receipt import Receipt, count_entries, name_of
 from daemon.playlists.selection import Entry
 from daemon.store.database import Database
 from daemon.store.models import PlaylistWrite
@@ -62,7 +62,7 @@ def _apply(
     except (OSError, NotOurs) as error:
         return receipt("failed", str(error)), content
     edits = plan_edits(_names(present or b""), _names(content))
-    return receipt("written", f"{len(wanted)} entries{note}", edits), content
+    return receipt("written", count_entries(len(wanted)) + note, edits), content
 
 
 def _names(content: bytes) -> list[str]:

@@ -12,6 +12,7 @@ class Receipt:
 
     playlist: str
     target: str
+    """"" where it did not come as far as a target."""
     state: str
     """written, unchanged, abstained, deleted (by its user) or failed."""
     message: str
@@ -31,6 +32,11 @@ class Receipt:
     def is_well(self) -> bool:
         """Tell whether the target is as it should be."""
         return self.state != "failed"
+
+
+def count_entries(count: int) -> str:
+    """Return how a receipt tells their number."""
+    return "1 entry" if count == 1 else f"{count} entries"
 
 
 def name_of(entry: Entry) -> str:

@@ -8,7 +8,7 @@ makes a playlist ours.
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from connectors.server import Account, Capability, Server, ServerPlaylist
 from daemon.playlist_settings import PlaylistSettings
 from daemon.playlists.list_words import describe_list
 from daemon.playlists.made_journal import note_made, read_made
-from daemon.playlists.receipt import Receipt, name_of
+from daemon.playlists.receipt import Receipt, count_entries, name_of
 from daemon.playlists.selection import Entry
 from daemon.services import Services
 from daemon.store.facts import get_fact, set_fact
@@ -149,8 +149,8 @@ class ServerTarget:
             names = {entry.item_id: name_of(entry) for entry in entries}
             lost = [names[wanted.items[i]] for i in wanted.ids if i in absent]
             message = (
-                f"{self._source} accepted the list, but {len(absent)} of {len(wanted.ids)} "
-                f"entries are not on it ({', '.join(lost[:3])})"
+                f"{self._source} accepted the list, but {len(absent)} of "
+                f"{count_entries(len(wanted.ids))} {_are(absent)} not on it ({', '.join(lost[:3])})"
                 if absent
                 else f"{self._source} accepted the list, but has it in another order or with more"
             )
@@ -162,7 +162,7 @@ class ServerTarget:
                 content,
             )  # fmt: skip
         edits = plan_edits(before, wanted.ids)
-        message = f"{len(wanted.ids)} entries{_note(wanted.missing)}"
+        message = count_entries(len(wanted.ids)) + _note(wanted.missing)
         message += "; what was changed on the server by hand was overwritten" if edited else ""
         receipt = self._receipt(
             "written", message, entries, added=len(edits.added), removed=len(edits.removed),
@@ -178,7 +178,7 @@ class ServerTarget:
         if present and not len(edits):
             return self._receipt("unchanged", "as it is", entries, missing=wanted.missing)
         return self._receipt(
-            "written", f"{len(wanted.ids)} entries{_note(wanted.missing)}", entries,
+            "written", count_entries(len(wanted.ids)) + _note(wanted.missing), entries,
             added=len(edits.added), removed=len(edits.removed), moved=len(edits.moved),
             missing=wanted.missing,
         )  # fmt: skip
@@ -384,7 +384,11 @@ def target_name(source: str, profile: str) -> str:
 def _note(missing: Sequence[str]) -> str:
     if not missing:
         return ""
-    return f"; {len(missing)} are not there ({', '.join(missing[:3])})"
+    return f"; {len(missing)} {_are(missing)} not there ({', '.join(missing[:3])})"
+
+
+def _are(things: Collection[str]) -> str:
+    return "is" if len(things) == 1 else "are"
 
 
 def _hash(ids: Sequence[str]) -> str:

@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 
 READY: tuple[dict[str, Any], ...] = (
     {
-        "name": "Probably a nine", "order": "predicted", "limit": "60 tracks",
-        "variety": {"per_artist": 3, "fresh": 0.3},
+        "name": "Probably a nine", "where": "predicted >= 7", "order": "predicted",
+        "limit": "60 tracks", "variety": {"per_artist": 3, "fresh": 0.3},
         "about": "What you have not rated and would probably like most.",
     },
     {
@@ -47,7 +47,8 @@ READY: tuple[dict[str, Any], ...] = (
         "limit": "100 tracks", "about": "What came in the last month.",
     },
     {
-        "name": "Off the beaten track", "order": "predicted", "limit": "40 tracks",
+        "name": "Off the beaten track", "where": "predicted >= 5", "order": "predicted",
+        "limit": "40 tracks",
         "variety": {"unsure": 1.0, "per_artist": 1, "distance": 0.2},
         "about": "What you may love, though nobody can be sure.",
     },
@@ -61,9 +62,9 @@ READY: tuple[dict[str, Any], ...] = (
         "about": "The next episodes, and what was left before its end.",
     },
     {
-        "name": "Films for tonight", "kind": "videos", "where": "unplayed and duration > 1 h",
-        "order": "predicted", "limit": "20 items",
-        "about": "Unseen films that you would probably like most.",
+        "name": "Films for tonight", "kind": "videos",
+        "where": "unplayed and duration > 1 h and predicted >= 6", "order": "predicted",
+        "limit": "20 items", "about": "Unseen films that you would probably like most.",
     },
 )  # fmt: skip
 """Rules that work for everyone; none is on until somebody switches it on."""

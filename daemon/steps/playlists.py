@@ -1,5 +1,6 @@
 """Write the smart playlists."""
 
+import logging
 from datetime import datetime
 
 from daemon.playlist_settings import BY_HAND, PlaylistSettings
@@ -9,6 +10,8 @@ from daemon.playlists.refreshing import note_refreshed
 from daemon.playlists.shelf import find_playlists
 from daemon.steps.step import Step, StepIncomplete, StepRun
 
+log = logging.getLogger(__name__)
+
 
 async def playlists(run: StepRun) -> str:
     """Bring every playlist to its targets."""
@@ -16,11 +19,7 @@ async def playlists(run: StepRun) -> str:
     receipts: list[Receipt] = []
     await run.report(done=0, total=len(wanted))
     for number, playlist in enumerate(wanted):
-        day = datetime.now().astimezone().date()
-        try:
-            receipts += await reconcile(run.services, playlist, day)
-        finally:  # what fails is tried again at its next time, not every minute
-            await note_refreshed(run.services, playlist)
+        receipts += await _bring(run, playlist)
         await run.report(done=number + 1, message=playlist.name)
     if not receipts:
         return "there are no playlists"
@@ -31,6 +30,20 @@ async def playlists(run: StepRun) -> str:
     return summary
 
 
+async def _bring(run: StepRun, playlist: PlaylistSettings) -> list[Receipt]:
+    """Bring one playlist to its targets; what breaks there is told and stops no other."""
+    day = datetime.now().astimezone().date()
+    try:
+        try:
+            return await reconcile(run.services, playlist, day)
+        finally:  # what fails is tried again at its next time, not every minute
+            await note_refreshed(run.services, playlist)
+    except Exception as error:  # any fault of one list; the others are still due
+        log.exception("The playlist %s failed", playlist.name)
+        message = f"it broke off: {type(error).__name__}: {error}"
+        return [Receipt(playlist.name, "", "failed", message, ())]
+
+
 def _is_due(playlist: PlaylistSettings, run: StepRun) -> bool:
     """Tell whether the run is meant for the playlist; some have times of their own."""
     if only := run.options.get("only"):
@@ -39,7 +52,7 @@ def _is_due(playlist: PlaylistSettings, run: StepRun) -> bool:
 
 
 def _line(receipt: Receipt) -> str:
-    where = "" if receipt.target.startswith("/") else f" at {receipt.target}"
+    where = f" at {receipt.target}" if receipt.target and receipt.target[0] != "/" else ""
     return f"{receipt.playlist}{where}: {receipt.state}, {receipt.message}"
 
 
