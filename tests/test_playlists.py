@@ -11,21 +11,22 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from daemon.playlist_settings import PlaylistSettings
 from daemon.playlists.m3u8 import file_name, paths_in, render
 from daemon.playlists.radio import RECENCY_FLOOR, Heard, draw, weigh
 from daemon.playlists.receipt import Receipt
-from daemon.playlists.reconciler import preview, reconcile
+from daemon.playlists.reconciler import UnknownEdition, preview, reconcile, restore_edition
 from daemon.playlists.refreshing import find_due
 from daemon.playlists.selection import Entry, choose
 from daemon.playlists.shelf import READY
 from daemon.services import Services
 from daemon.steps.step import StepIncomplete
+from daemon.store.editions import KEPT
 from daemon.store.models import PlaylistWrite
 from daemon.store.plays import record_play
-from tests.household import Household, item_at, rate_path, run_step, run_steps
+from tests.household import Household, find_items, item_at, rate_path, run_step, run_steps
 from tests.media import make_audio
 
 DAY = date(2026, 3, 1)
@@ -176,6 +177,65 @@ async def test_an_unchanged_list_is_not_written_again(household: Household) -> N
             editions = (await session.scalars(select(PlaylistWrite))).all()
         assert len(editions) == 1
         assert editions[0].item_ids == [entry.item_id for entry in first.entries]
+
+
+async def test_the_newest_editions_of_each_target_are_kept(
+    household: Household, tmp_path: Path
+) -> None:
+    folder = str(tmp_path / "other")
+    async with household.open() as services:
+        await seeded(household, services)
+        async with services.database.write() as session:
+            session.add_all(
+                PlaylistWrite(playlist=name, target=target, item_ids=[n], content_hash="",
+                              verified=True)
+                for name, target in (("Titles", f"{folder}/Titles.m3u8"), ("Titles", "x"),
+                                     ("Radio", f"{folder}/Titles.m3u8"))
+                for n in range(KEPT + 20)
+            )  # fmt: skip
+        playlist = PlaylistSettings(name="Titles", order="title", write_to=(folder,))
+        (receipt,) = await reconcile(services, playlist, DAY, revive=True)
+        assert receipt.state == "written"
+        async with services.database.read() as session:
+            editions = (await session.scalars(select(PlaylistWrite))).all()
+        counts = Counter((edition.playlist, edition.target) for edition in editions)
+        assert counts == {
+            ("Titles", receipt.target): KEPT, ("Titles", "x"): KEPT + 20,
+            ("Radio", receipt.target): KEPT + 20,
+        }  # fmt: skip
+        kept = [
+            e.item_ids for e in editions if (e.playlist, e.target) == ("Titles", receipt.target)
+        ]
+        assert kept[0] == [21]
+        assert kept[-1] == [entry.item_id for entry in receipt.entries]
+
+
+async def test_an_edition_is_brought_back_without_reading_all_of_them(
+    household: Household,
+) -> None:
+    async with household.open() as services:
+        await seeded(household, services)
+        playlist = PlaylistSettings(name="Titles", order="title", limit="3 tracks")
+        with pytest.raises(UnknownEdition):
+            await restore_edition(services, playlist)
+        await reconcile(services, playlist, DAY)
+        ids = [item.id for item in await find_items(services)]
+        async with services.database.write() as session:
+            session.add_all(
+                PlaylistWrite(playlist=name, target="x", item_ids=list(items), content_hash="",
+                              verified=True)
+                for name, items in (("Titles", ids[:2]), ("Other", ids), ("Titles", ids[3:]),
+                                    ("Titles", ids[3:]))
+            )  # fmt: skip
+        read: list[PlaylistWrite] = []
+        listening = (PlaylistWrite, "load", lambda edition, _: read.append(edition))
+        event.listen(*listening)
+        (receipt,) = await restore_edition(services, playlist)
+        event.remove(*listening)
+        assert [entry.item_id for entry in receipt.entries] == ids[:2]
+        assert len(read) == 2
+        with pytest.raises(UnknownEdition):  # somebody else's
+            await restore_edition(services, playlist, 3)
 
 
 async def test_a_list_in_another_order_is_told_as_moved(household: Household) -> None:

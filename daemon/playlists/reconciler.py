@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from sqlalchemy import select
-
 from connectors.base import ConnectorError
 from daemon.playlist_settings import PlaylistSettings
 from daemon.playlists.file_target import bring_to_file
@@ -21,6 +19,7 @@ from daemon.playlists.selection import Entry, choose, find_entries
 from daemon.playlists.server_target import ServerTarget, target_name
 from daemon.services import Services
 from daemon.settings import Settings
+from daemon.store.editions import find_edition, keep_edition
 from daemon.store.models import PlaylistWrite
 from daemon.store.profiles import UnknownProfile, find_profile
 
@@ -62,18 +61,7 @@ async def restore_edition(
     The next refresh writes a new one. Raises UnknownEdition.
     """
     async with services.database.read() as session:
-        editions = (
-            await session.scalars(
-                select(PlaylistWrite)
-                .where(PlaylistWrite.playlist == playlist.name)
-                .order_by(PlaylistWrite.id.desc())
-            )
-        ).all()
-        present = editions[0].item_ids if editions else None
-        edition = next(
-            (e for e in editions if (e.id == edition_id if edition_id else e.item_ids != present)),
-            None,
-        )
+        edition = await find_edition(session, playlist.name, edition_id)
         if edition is None:
             raise UnknownEdition(f"There is no such edition of {playlist.name}.")
         entries = await find_entries(session, edition.item_ids, f"edition of {edition.at:%d %B}")
@@ -157,10 +145,11 @@ async def _keep_edition(services: Services, receipt: Receipt, content: str) -> N
     if receipt.state != "written" and not (receipt.state == "failed" and receipt.read_back):
         return
     async with services.database.write() as session:
-        session.add(
+        await keep_edition(
+            session,
             PlaylistWrite(
                 playlist=receipt.playlist, target=receipt.target,
                 item_ids=list(receipt.read_back or ()), content_hash=content,
                 verified=receipt.state == "written", message=receipt.message,
-            )
+            ),
         )  # fmt: skip

@@ -1,8 +1,8 @@
-"""What was written of the smart playlists, and when."""
+"""What was written of the smart playlists, and when: the newest editions at each target."""
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from daemon.store.models import PlaylistWrite
@@ -10,6 +10,8 @@ from daemon.store.server_models import PlaylistTarget
 
 LONGEST = 50
 """Editions that are shown."""
+KEPT = 100
+"""Editions that stay of each playlist at each target."""
 
 
 async def find_editions(session: AsyncSession, playlist: str) -> Sequence[PlaylistWrite]:
@@ -21,6 +23,44 @@ async def find_editions(session: AsyncSession, playlist: str) -> Sequence[Playli
         .limit(LONGEST)
     )
     return rows.all()
+
+
+async def find_edition(
+    session: AsyncSession, playlist: str, edition_id: int | None
+) -> PlaylistWrite | None:
+    """Return an edition of a playlist; without an id, the last that is not as the present one."""
+    editions = select(PlaylistWrite).where(PlaylistWrite.playlist == playlist)
+    newest = editions.order_by(PlaylistWrite.id.desc()).limit(1)
+    if edition_id is not None:
+        found = editions.where(PlaylistWrite.id == edition_id)
+    else:
+        present = await session.scalar(newest)
+        if present is None:
+            return None
+        found = newest.where(PlaylistWrite.item_ids != present.item_ids)
+    edition: PlaylistWrite | None = await session.scalar(found)
+    return edition
+
+
+async def keep_edition(session: AsyncSession, edition: PlaylistWrite) -> None:
+    """Keep what was written, and let go of what is too old."""
+    session.add(edition)
+    await session.flush()
+    of_target = (
+        PlaylistWrite.playlist == edition.playlist, PlaylistWrite.target == edition.target,
+    )  # fmt: skip
+    newest_too_old = (
+        select(PlaylistWrite.id)
+        .where(*of_target)
+        .order_by(PlaylistWrite.id.desc())
+        .offset(KEPT)
+        .limit(1)
+    )
+    await session.execute(
+        delete(PlaylistWrite).where(
+            *of_target, PlaylistWrite.id <= newest_too_old.scalar_subquery()
+        )
+    )
 
 
 async def find_targets(session: AsyncSession, playlist: str) -> Sequence[PlaylistTarget]:
