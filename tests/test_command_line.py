@@ -374,11 +374,32 @@ def test_playlists_are_listed_switched_on_imported_and_switched_off(household: H
     assert type_verb(household, "playlist", "off", "Rediscover")[0] == 0
     rows = {row["name"]: row for row in typed_rows(household, "playlist", "list")}
     assert rows["Rediscover"]["state"] == "ready"
+    again = ["import", str(nsp)]
+    first = 'playlist off "Old songs", then playlist remove "Old songs".'
+    assert type_verb(household, "playlist", "on", "Radio")[0] == 0
+    radio = household.home / "Radio.nsp"
+    radio.write_text('{"all": [{"lt": {"year": 1980}}]}')
     for words, status, told in (
+        (again, 1, f"There is a playlist Old songs. Rename the file (or change the name in it), "
+                   f"or take that one away first: {first}"),
+        (["import", str(radio)], 1, 'away first: playlist off "Radio".'),
+        (["remove", "Old songs"], 1, "Old songs is on; switch it off first."),
+        (["off", "Old songs"], 0, "its rule is kept"),
+        (again, 1, 'away first: playlist remove "Old songs".'),
+        (["on", "Old songs"], 0, "Old songs is on: year < 1980 and favourite, by year asc."),
+        (["off", "Old songs"], 0, "Old songs is off"),
+        (["remove", "Old songs"], 0, "Old songs is removed"),
+        (["remove", "Old songs"], 1, "There is no playlist Old songs that is off."),
+        (again, 0, "Old songs is on"),
         (["off", "Nothing"], 1, "no playlist Nothing that could be switched off"),
-        (["on", "Nothing"], 1, "no ready-made playlist Nothing; there are: Probably a nine"),
+        (["on", "Nothing"], 1, "no playlist Nothing that is off; there are: Probably a nine"),
         (["import", "none.nsp"], 1, "none.nsp cannot be read"),
         (["preview"], 2, "playlist preview NAME"),
-    ):
+    ):  # fmt: skip
         found = type_verb(household, "playlist", *words)
         assert (found[0], told in found[1]) == (status, True), found
+    assert type_verb(household, "playlist", "off", "Old songs")[0] == 0
+    rows = {row["name"]: row for row in typed_rows(household, "playlist", "list")}
+    assert (rows["Old songs"]["state"], rows["Old songs"]["where"]) == (
+        "off", "year < 1980 and favourite",
+    )  # fmt: skip

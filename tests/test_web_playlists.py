@@ -8,10 +8,16 @@ import pytest
 from aiohttp.test_utils import TestClient
 from yarl import URL
 
-from daemon.playlists.shelf import READY, find_playlist, find_playlists, ready_playlists
+from daemon.playlists.shelf import (
+    READY,
+    find_playlist,
+    find_playlists,
+    keep_playlist,
+    ready_playlists,
+)
 from daemon.services import Services
 from daemon.store.models import public_id
-from daemon.store.smart_playlists import save_smart_playlist
+from daemon.store.smart_playlists import find_smart_playlists, save_smart_playlist
 from tests.household import Household, find_items, run_step
 from tests.servers import furnish, living_with, radio
 from tests.stand_ins.jellyfin import FakeJellyfin
@@ -161,6 +167,65 @@ async def test_ready_made_rules_are_off_until_switched_on(site: Site) -> None:
     assert text.count("Switch it off") == len(READY)
 
 
+async def test_what_is_switched_off_comes_back_as_it_was(site: Site) -> None:
+    services, client, _ = site
+    made = {"name": "Mine", "order": "title asc", "unrated": True, "refresh": "by hand"}
+    assert (await client.post("/api/playlists", json=made)).status == 201
+    before = await find_playlist(services, "Mine")
+    text = await (await client.post("/playlists/Mine/off")).text()
+    assert "Remove it" in text
+    assert await find_playlist(services, "Mine") is None
+    form = {"name": "Mine", "kind": "music", "keep": ""}
+    answer = await client.post("/playlist-editor", data=form)
+    assert "There is a playlist Mine: take another name" in await answer.text()
+    async with services.database.read() as session:
+        (row,) = await find_smart_playlists(session)
+    assert row.settings == {**made, "off": True}
+    text = await (await client.post("/playlists/Mine/on")).text()
+    assert "Remove it" not in text
+    assert await find_playlist(services, "Mine") == before
+    await client.post("/playlists/Mine/off")
+    answer = await client.post(  # or it is changed and so switched on
+        "/playlist-editor", data=form | {"order": "year asc", "was": "Mine"}
+    )
+    assert answer.status == 200
+    kept = await find_playlist(services, "Mine")
+    assert (kept and kept.order, kept and kept.unrated) == ("year asc", True)
+    assert (await client.post("/playlists/Mine/remove")).status == 409  # it is on
+    await client.post("/playlists/Mine/off")
+    assert (await client.post("/playlists/Mine/remove")).status == 200
+    assert (await client.post("/playlists/Mine/on")).status == 404
+
+
+async def test_a_changed_ready_made_rule_is_kept_too(site: Site) -> None:
+    services, client, _ = site
+    for order, is_ready in (("rediscover", True), ("rating desc", False)):
+        await client.post("/playlists/Rediscover/on")
+        kept = await find_playlist(services, "Rediscover")
+        assert kept is not None
+        await keep_playlist(services, kept.model_copy(update={"order": order}))
+        text = await (await client.post("/playlists/Rediscover/off")).text()
+        assert ("Remove it" not in text) == is_ready
+        assert (
+            any(each.name == "Rediscover" for each in await ready_playlists(services)) == is_ready
+        )
+    await client.post("/playlists/Rediscover/on")
+    kept = await find_playlist(services, "Rediscover")
+    assert kept is not None
+    assert kept.order == "rating desc"
+
+
+async def test_one_whose_server_is_gone_is_not_written_to_a_folder_instead(site: Site) -> None:
+    services, client, _ = site
+    values = {"order": "title", "write_to": ["Gone"], "off": True}
+    async with services.database.write() as session:
+        await save_smart_playlist(session, "Lost", values)
+    answer = await client.post("/playlists/Lost/on")
+    assert answer.status == 409
+    assert "There is no server Gone" in await answer.text()
+    assert await find_playlist(services, "Lost") is None
+
+
 async def test_the_api_keeps_and_forgets(site: Site) -> None:
     services, client, _ = site
     rule = {"name": "Short", "where": "duration<62", "order": "title", "variety": {"fresh": "20%"}}
@@ -179,10 +244,24 @@ async def test_the_api_keeps_and_forgets(site: Site) -> None:
         answer = await client.post("/api/playlists", json=rule | wrong)
         assert answer.status == 422
         assert message in await answer.text()
+    assert (await client.delete("/api/playlists/Short")).status == 409  # it is on
+    assert (await client.post("/api/playlists/Short/off")).status == 204
+    assert (await client.post("/api/playlists/Short/off")).status == 404
+    rows = await (await client.get("/api/playlists")).json()
+    assert [(row["name"], row["where"]) for row in rows["off"]] == [("Short", "duration < 62 s")]
+    answer = await client.post("/api/playlists/Short/on")
+    assert (await answer.json())["variety"]["fresh"] == 0.2
+    assert (await client.post("/api/playlists/Short/on")).status == 404
+    assert (await client.post("/api/playlists/Short/off")).status == 204
     assert (await client.delete("/api/playlists/Short")).status == 204
     assert (await client.delete("/api/playlists/Short")).status == 404
-    assert (await client.delete(f"/api{NAME}")).status == 409
+    for request in (
+        client.delete(f"/api{NAME}"), client.post(f"/api{NAME}/off"), client.post(f"{NAME}/off"),
+        client.post(f"{NAME}/remove"),
+    ):  # fmt: skip
+        assert (await request).status == 409
     rows = await (await client.get("/api/playlists")).json()
+    assert rows["off"] == []
     assert [row["name"] for row in rows["playlists"]] == ["Mein Radio & mehr"]
     assert len(rows["ready"]) == len(READY)
     async with services.database.write() as session:  # as a later version might leave it

@@ -18,10 +18,13 @@ from daemon.playlists.shelf import (
     PlaylistProblem,
     find_playlist,
     find_playlists,
-    forget_playlist,
     is_of_settings,
     keep_playlist,
+    off_playlists,
     ready_playlists,
+    remove_playlist,
+    switch_off,
+    switch_on,
     understand,
 )
 from daemon.store.editions import find_editions
@@ -59,12 +62,9 @@ async def playlists(request: web.Request) -> web.Response:
                     "editions": [_edition(edition) for edition in editions],
                 }
             )  # fmt: skip
-    ready = [
-        {"name": each.name, "kind": each.kind, "where": each.where, "order": each.order,
-         "limit": each.limit, "about": each.about}
-        for each in await ready_playlists(services)
-    ]  # fmt: skip
-    return web.json_response({"playlists": rows, "ready": ready})
+    off = [_rule(each) for each in await off_playlists(services)]
+    ready = [_rule(each) for each in await ready_playlists(services)]
+    return web.json_response({"playlists": rows, "off": off, "ready": ready})
 
 
 @routes.post("/api/playlists")
@@ -78,15 +78,41 @@ async def keep(request: web.Request) -> web.Response:
     return web.json_response(playlist.model_dump(mode="json"), status=201)
 
 
-@routes.delete("/api/playlists/{name}")
-async def forget(request: web.Request) -> web.Response:
-    """Switch a playlist off that was made here; what was written of it stays."""
+@routes.post("/api/playlists/{name}/on")
+async def put_on(request: web.Request) -> web.Response:
+    """Switch on a playlist that is off or ready-made; answer it."""
     name = request.match_info["name"]
-    if is_of_settings(request.app[SERVICES], name):
-        raise web.HTTPConflict(text=f"{name} is in the settings file; take it out there.")
-    if not await forget_playlist(request.app[SERVICES], name):
-        raise web.HTTPNotFound(text=f"There is no playlist {name}.")
-    return web.Response(status=204)
+    try:
+        playlist = await switch_on(request.app[SERVICES], name)
+    except PlaylistProblem as error:
+        raise web.HTTPConflict(text=str(error)) from error
+    if playlist is None:
+        raise web.HTTPNotFound(text=f"There is no playlist {name} that is off.")
+    return web.json_response(playlist.model_dump(mode="json"))
+
+
+@routes.post("/api/playlists/{name}/off")
+async def put_off(request: web.Request) -> web.Response:
+    """Switch a playlist off that was made here; its rule is kept."""
+    name = request.match_info["name"]
+    try:
+        if await switch_off(request.app[SERVICES], name):
+            return web.Response(status=204)
+    except PlaylistProblem as error:
+        raise web.HTTPConflict(text=str(error)) from error
+    raise web.HTTPNotFound(text=f"There is no playlist {name} that is on.")
+
+
+@routes.delete("/api/playlists/{name}")
+async def remove(request: web.Request) -> web.Response:
+    """Delete the rule of a playlist that is off; what was written of it stays."""
+    name = request.match_info["name"]
+    try:
+        if await remove_playlist(request.app[SERVICES], name):
+            return web.Response(status=204)
+    except PlaylistProblem as error:
+        raise web.HTTPConflict(text=str(error)) from error
+    raise web.HTTPNotFound(text=f"There is no playlist {name} that is off.")
 
 
 @routes.post("/api/playlists/{name}/preview")
@@ -121,6 +147,13 @@ async def restore_playlist(request: web.Request) -> web.Response:
 def today() -> Any:
     """Return the day here, which a radio's draw hangs on."""
     return datetime.now().astimezone().date()
+
+
+def _rule(playlist: PlaylistSettings) -> dict[str, Any]:
+    return {
+        "name": playlist.name, "kind": playlist.kind, "where": playlist.where,
+        "order": playlist.order, "limit": playlist.limit, "about": playlist.about,
+    }  # fmt: skip
 
 
 def _answer(receipts: Sequence[Receipt]) -> web.Response:

@@ -14,12 +14,15 @@ from daemon.playlists.reconciler import UnknownEdition, preview, reconcile, rest
 from daemon.playlists.selection import Entry, choose
 from daemon.playlists.shelf import (
     PlaylistProblem,
-    find_playlist,
+    find_kept,
     find_playlists,
-    forget_playlist,
     is_of_settings,
     keep_playlist,
+    off_playlists,
     ready_playlists,
+    remove_playlist,
+    switch_off,
+    switch_on,
     understand,
 )
 from daemon.rules.fields import FIELDS
@@ -61,27 +64,41 @@ async def playlists(request: web.Request) -> web.Response:
             rows.append((playlist, sorted(latest.values(), key=lambda e: e.target)))
     return show(
         request, await find_viewer(request), "playlists.html", "playlists.html", playlists=rows,
-        count_entries=count_entries, ready=await ready_playlists(services), of_settings={
-            playlist.name for playlist in services.settings.playlists
-        },
+        count_entries=count_entries, off=await off_playlists(services),
+        ready=await ready_playlists(services),
+        of_settings={playlist.name for playlist in services.settings.playlists},
     )  # fmt: skip
 
 
 @routes.post("/playlists/{name}/on")
-async def switch_on(request: web.Request) -> web.Response:
-    """Switch a ready-made playlist on."""
-    services, name = request.app[SERVICES], request.match_info["name"]
-    for each in await ready_playlists(services):
-        if each.name == name:
-            await keep_playlist(services, each)
+async def put_on(request: web.Request) -> web.Response:
+    """Switch on a playlist that is off or ready-made."""
+    name = request.match_info["name"]
+    try:
+        if await switch_on(request.app[SERVICES], name):
             raise web.HTTPSeeOther("/playlists")
-    raise web.HTTPNotFound(text=f"There is no ready-made playlist {name}.")
+    except PlaylistProblem as problem:
+        raise web.HTTPConflict(text=str(problem)) from problem
+    raise web.HTTPNotFound(text=f"There is no playlist {name} that is off.")
 
 
 @routes.post("/playlists/{name}/off")
-async def switch_off(request: web.Request) -> web.Response:
-    """Switch a playlist off that was made here."""
-    await forget_playlist(request.app[SERVICES], request.match_info["name"])
+async def put_off(request: web.Request) -> web.Response:
+    """Switch a playlist off that was made here; its rule is kept."""
+    try:
+        await switch_off(request.app[SERVICES], request.match_info["name"])
+    except PlaylistProblem as problem:
+        raise web.HTTPConflict(text=str(problem)) from problem
+    raise web.HTTPSeeOther("/playlists")
+
+
+@routes.post("/playlists/{name}/remove")
+async def remove(request: web.Request) -> web.Response:
+    """Delete the rule of a playlist that is off."""
+    try:
+        await remove_playlist(request.app[SERVICES], request.match_info["name"])
+    except PlaylistProblem as problem:
+        raise web.HTTPConflict(text=str(problem)) from problem
     raise web.HTTPSeeOther("/playlists")
 
 
@@ -89,7 +106,7 @@ async def switch_off(request: web.Request) -> web.Response:
 async def edit(request: web.Request) -> web.Response:
     """Show the form: empty, or filled with a playlist that is there."""
     name = request.query.get("name", "")
-    found = await find_playlist(request.app[SERVICES], name) if name else None
+    found = await find_kept(request.app[SERVICES], name) if name else None
     if name and found is None:
         raise web.HTTPNotFound(text=f"There is no playlist {name}.")
     values = found.model_dump(mode="json") if found else EMPTY
@@ -101,7 +118,7 @@ async def try_or_keep(request: web.Request) -> web.Response:
     """Show what the rule in the form would choose, or keep it; a wrong rule is told."""
     services, form = request.app[SERVICES], await read_form(request)
     viewer, was = await find_viewer(request), str(form.get("was", ""))
-    before = await find_playlist(services, was) if was else None
+    before = await find_kept(services, was) if was else None
     values = _values(form)
     if before:  # the form knows not all options
         values = before.model_dump(include={"profile", "unrated", "public"}) | values
@@ -110,7 +127,7 @@ async def try_or_keep(request: web.Request) -> web.Response:
     try:
         playlist = understand(values)
         if "keep" in form:
-            if playlist.name != was and await find_playlist(services, playlist.name):
+            if playlist.name != was and await find_kept(services, playlist.name):
                 raise PlaylistProblem(f"There is a playlist {playlist.name}: take another name.")
             await keep_playlist(services, playlist)
             raise web.HTTPSeeOther(f"/playlists/{quote(playlist.name, safe='')}")

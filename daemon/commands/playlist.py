@@ -1,4 +1,4 @@
-"""playlist list, preview, write, restore, on, off, and import of Navidrome's rules."""
+"""playlist list, preview, write, restore, on, off, remove, and import of Navidrome's rules."""
 
 import argparse
 from datetime import datetime
@@ -16,15 +16,21 @@ from daemon.commands.command import (
     answer,
     tell,
 )
+from daemon.playlist_settings import PlaylistSettings
 from daemon.playlists.reconciler import UnknownEdition, preview, reconcile, restore_edition
 from daemon.playlists.shelf import (
     PlaylistProblem,
+    find_kept,
     find_playlist,
     find_playlists,
-    forget_playlist,
     is_of_settings,
+    is_ready_made,
     keep_playlist,
+    off_playlists,
     ready_playlists,
+    remove_playlist,
+    switch_off,
+    switch_on,
     understand,
 )
 from daemon.rules.nsp import NspError, import_nsp
@@ -43,8 +49,10 @@ def add_verbs(verbs: Verbs) -> None:
         answers=True,
     )
     parser.add_argument(
-        "action", choices=("list", "preview", "write", "restore", "on", "off", "import"),
-        help="on: a ready-made one; off: one that is not of the settings; import: an .nsp file",
+        "action",
+        choices=("list", "preview", "write", "restore", "on", "off", "remove", "import"),
+        help="on: one that is off or ready-made; off: one that is not of the settings, its rule is "
+        "kept; remove: one that is off, for good; import: an .nsp file",
     )  # fmt: skip
     parser.add_argument("name", metavar="NAME", nargs="?", default="")
     parser.add_argument(
@@ -58,7 +66,7 @@ async def playlist(services: Services, arguments: argparse.Namespace) -> int:
         raise BadUsage(f"Which one? playlist {arguments.action} NAME")
     if arguments.action == "list":
         return await _list(services, arguments)
-    if arguments.action in ("on", "off", "import"):
+    if arguments.action in ("on", "off", "remove", "import"):
         return await _change(services, arguments)
     wanted = await find_playlist(services, arguments.name)
     if wanted is None:
@@ -100,10 +108,11 @@ async def playlist(services: Services, arguments: argparse.Namespace) -> int:
 
 
 async def _list(services: Services, arguments: argparse.Namespace) -> int:
-    """Show all playlists, those that are ready to be switched on last."""
+    """Show all playlists, those that can be switched on last."""
     rows = []
     for state, playlists in (
         ("on", await find_playlists(services)),
+        ("off", await off_playlists(services)),
         ("ready", await ready_playlists(services)),
     ):
         for each in playlists:
@@ -120,30 +129,48 @@ async def _list(services: Services, arguments: argparse.Namespace) -> int:
 
 
 async def _change(services: Services, arguments: argparse.Namespace) -> int:
-    """Switch a playlist on or off, or take one over from a file."""
+    """Switch a playlist on or off, take one over from a file, or remove one."""
     name = arguments.name
     try:
-        if arguments.action == "import":
-            wanted = understand(import_nsp(_read(name), Path(name).stem))
-        elif arguments.action == "on":
-            ready = await ready_playlists(services)
-            found = next((each for each in ready if each.name == name), None)
-            if found is None:
-                names = ", ".join(each.name for each in ready)
-                raise CommandFailed(f"There is no ready-made playlist {name}; there are: {names}.")
-            wanted = found
-        else:
-            if is_of_settings(services, name):
-                raise CommandFailed(f"{name} is in the settings file; take it out there.")
-            if not await forget_playlist(services, name):
+        if arguments.action == "off":
+            if not await switch_off(services, name):
                 raise CommandFailed(f"There is no playlist {name} that could be switched off.")
-            tell(f"{name} is off; what was written of it stays.")
-            return DONE
-        await keep_playlist(services, wanted)
+            tell(f"{name} is off; its rule is kept, and what was written of it stays.")
+        elif arguments.action == "remove":
+            if not await remove_playlist(services, name):
+                raise CommandFailed(f"There is no playlist {name} that is off.")
+            tell(f"{name} is removed; what was written of it stays.")
+        else:
+            change = _import if arguments.action == "import" else _switch_on
+            wanted = await change(services, name)
+            tell(f"{wanted.name} is on: {wanted.where or 'everything'}, by {wanted.order}.")
     except (NspError, PlaylistProblem) as error:
         raise CommandFailed(str(error)) from error
-    tell(f"{wanted.name} is on: {wanted.where or 'everything'}, by {wanted.order}.")
     return DONE
+
+
+async def _switch_on(services: Services, name: str) -> PlaylistSettings:
+    if wanted := await switch_on(services, name):
+        return wanted
+    off = [*await off_playlists(services), *await ready_playlists(services)]
+    names = ", ".join(each.name for each in off)
+    raise CommandFailed(f"There is no playlist {name} that is off; there are: {names}.")
+
+
+async def _import(services: Services, file: str) -> PlaylistSettings:
+    """Take a rule over from a file; what has its name stays as it is."""
+    wanted = understand(import_nsp(_read(file), Path(file).stem))
+    name = wanted.name
+    kept = await find_kept(services, name)
+    if kept and not is_of_settings(services, name):
+        steps = [f'playlist off "{name}"'] if await find_playlist(services, name) else []
+        steps += [] if is_ready_made(kept) else [f'playlist remove "{name}"']
+        raise CommandFailed(
+            f"There is a playlist {name}. Rename the file (or change the name in it), or take "
+            f"that one away first: {', then '.join(steps)}."
+        )
+    await keep_playlist(services, wanted)
+    return wanted
 
 
 def _read(name: str) -> str:

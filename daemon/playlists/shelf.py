@@ -9,9 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from daemon.playlist_settings import PlaylistSettings
 from daemon.services import Services
 from daemon.store.smart_playlists import (
+    SmartPlaylist,
     find_smart_playlists,
     remove_smart_playlist,
     save_smart_playlist,
+    switch_smart_playlist_off,
 )
 
 log = logging.getLogger(__name__)
@@ -82,7 +84,13 @@ def is_of_settings(services: Services, name: str) -> bool:
 async def find_playlists(services: Services) -> list[PlaylistSettings]:
     """Return all that are on: first those of the settings file, then those of the pages."""
     async with services.database.read() as session:
-        return await _find(session, services)
+        return list(services.settings.playlists) + await _find(session, services, is_off=False)
+
+
+async def off_playlists(services: Services) -> list[PlaylistSettings]:
+    """Return those of the pages that were switched off, as they were."""
+    async with services.database.read() as session:
+        return await _find(session, services, is_off=True)
 
 
 async def find_playlist(services: Services, name: str) -> PlaylistSettings | None:
@@ -90,10 +98,23 @@ async def find_playlist(services: Services, name: str) -> PlaylistSettings | Non
     return next((p for p in await find_playlists(services) if p.name == name), None)
 
 
+async def find_kept(services: Services, name: str) -> PlaylistSettings | None:
+    """Return the playlist of that name, on or off; not a ready-made one that nobody switched on."""
+    kept = [*await find_playlists(services), *await off_playlists(services)]
+    return next((playlist for playlist in kept if playlist.name == name), None)
+
+
 async def ready_playlists(services: Services) -> list[PlaylistSettings]:
-    """Return the ready-made ones that are off."""
-    on = {playlist.name for playlist in await find_playlists(services)}
-    return [PlaylistSettings(**each) for each in READY if each["name"] not in on]
+    """Return the ready-made ones whose name is free."""
+    async with services.database.read() as session:
+        taken = {row.name for row in await find_smart_playlists(session)}
+    taken |= {playlist.name for playlist in services.settings.playlists}
+    return [PlaylistSettings(**each) for each in READY if each["name"] not in taken]
+
+
+def is_ready_made(playlist: PlaylistSettings) -> bool:
+    """Tell whether it is one of the ready-made ones, unchanged."""
+    return any(PlaylistSettings(**each) == playlist for each in READY)
 
 
 def understand(values: dict[str, Any]) -> PlaylistSettings:
@@ -120,20 +141,61 @@ async def keep_playlist(services: Services, playlist: PlaylistSettings) -> None:
         await save_smart_playlist(session, playlist.name, values)
 
 
-async def forget_playlist(services: Services, name: str) -> bool:
-    """Switch a playlist of the pages off; what was written stays where it is."""
+async def switch_on(services: Services, name: str) -> PlaylistSettings | None:
+    """Switch on what is off or ready-made; None where there is none. Raises PlaylistProblem."""
+    for each in (*await off_playlists(services), *await ready_playlists(services)):
+        if each.name == name:
+            await keep_playlist(services, each)
+            return each
+    return None
+
+
+async def switch_off(services: Services, name: str) -> bool:
+    """Switch a playlist of the pages off; its rule is kept, what was written stays where it is.
+
+    False if none of that name is on. Raises PlaylistProblem.
+    """
+    _check_not_of_settings(services, name)
+    playlist = await find_playlist(services, name)
     async with services.database.write(durable=True) as session:
+        row = await session.get(SmartPlaylist, name)
+        if row is None or row.is_off:
+            return False
+        if playlist and is_ready_made(playlist):  # is offered as such again
+            return await remove_smart_playlist(session, name)
+        await switch_smart_playlist_off(session, row)
+    return True
+
+
+async def remove_playlist(services: Services, name: str) -> bool:
+    """Delete for good the rule of a playlist that is off; what was written stays where it is.
+
+    False if there is none of that name. Raises PlaylistProblem.
+    """
+    _check_not_of_settings(services, name)
+    async with services.database.write(durable=True) as session:
+        row = await session.get(SmartPlaylist, name)
+        if row and not row.is_off:
+            raise PlaylistProblem(f"{name} is on; switch it off first.")
         return await remove_smart_playlist(session, name)
 
 
-async def _find(session: AsyncSession, services: Services) -> list[PlaylistSettings]:
-    found = list(services.settings.playlists)
-    names = {playlist.name for playlist in found}
+def _check_not_of_settings(services: Services, name: str) -> None:
+    if is_of_settings(services, name):
+        raise PlaylistProblem(f"{name} is in the settings file; take it out there.")
+
+
+async def _find(
+    session: AsyncSession, services: Services, *, is_off: bool
+) -> list[PlaylistSettings]:
+    """Return those of the pages; the settings file's word on a name goes before theirs."""
+    found = []
+    names = {playlist.name for playlist in services.settings.playlists}
     for row in await find_smart_playlists(session):
-        if row.name in names:
+        if row.name in names or row.is_off != is_off:
             continue
         try:
-            found.append(PlaylistSettings.model_validate(row.settings | {"name": row.name}))
+            found.append(PlaylistSettings.model_validate(row.options | {"name": row.name}))
         except ValidationError as error:  # of another version
             log.error("The playlist %s is not understood: %s", row.name, error)
     return found

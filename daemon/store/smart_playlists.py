@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from daemon.store.models import Base, now
 
+OFF = "off"
+"""Beside its options: it is switched off. Nothing is said of one that is on."""
+
 
 class SmartPlaylist(Base):
     """A playlist as `daemon.playlist_settings.PlaylistSettings` takes it, by its name."""
@@ -19,6 +22,16 @@ class SmartPlaylist(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     settings: Mapped[dict[str, Any]]
     changed_at: Mapped[datetime] = mapped_column(default=now)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return what it is, on or off."""
+        return {name: value for name, value in self.settings.items() if name != OFF}
+
+    @property
+    def is_off(self) -> bool:
+        """Tell whether it is kept, but not written."""
+        return OFF in self.settings
 
 
 async def find_smart_playlists(session: AsyncSession) -> list[SmartPlaylist]:
@@ -34,6 +47,11 @@ async def save_smart_playlist(session: AsyncSession, name: str, settings: dict[s
         .values(name=name, **values)
         .on_conflict_do_update(index_elements=["name"], set_=values)
     )
+
+
+async def switch_smart_playlist_off(session: AsyncSession, row: SmartPlaylist) -> None:
+    """Keep one as it is, off."""
+    await save_smart_playlist(session, row.name, row.options | {OFF: True})
 
 
 async def remove_smart_playlist(session: AsyncSession, name: str) -> bool:
