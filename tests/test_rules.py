@@ -251,6 +251,16 @@ WRONG_ORDERS: list[tuple[str, int, str]] = [
     ("path from a", 12, "expected to …"),
     ("mix a + ", 8, "missing at the end"),
     ("daily mix 12", 11, "numbered 1 to 9"),
+    ('chain form "Sad"', 7, "'form' is not understood; did you mean chain from?"),
+    ('chain "Sad"', 6, "chain is half an order; did you mean chain from?"),
+    ('Similar too "Sad"', 9, "'too' is not understood; did you mean similar to?"),
+    ('path form "a" to "b"', 6, "did you mean path from?"),
+    ("daily mx 1", 7, "did you mean daily mix?"),
+    ("dayly mix 1", 1, "'dayly' is not understood; did you mean daily mix?"),
+    ("next", 1, "next is half an order; did you mean next episode?"),
+    ("next one", 6, "did you mean next episode?"),
+    ("chain from", 11, "missing at the end"),
+    ('title "x"', 7, "is not understood here"),
 ]
 
 
@@ -273,6 +283,31 @@ def test_wrong_orders_are_told_with_their_column(order: str, column: int, messag
         parse_order(order)
     assert message in str(error.value)
     assert error.value.column == column
+
+
+LONG = 'not genre = "Christmas" and last_played > 30 days ago and lenght < 4 min and predicted >= 7'
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (LONG, "column 59: there is no field lenght; did you mean height?, at ▸ in: "
+               "…last_played > 30 days ago and ▸lenght < 4 min and predicted >…"),
+        (LONG.replace("lenght", "duration") + " and", "something is missing at the end"),
+        ("predicted >= 7\nand lenght < 4 min\n", "line 2, column 5: there is no field lenght"),
+        ("predicted >= 7\r\nand lenght < 4 min\r\n", "at ▸ in: and ▸lenght < 4 min"),
+        ("predicted >= 7\nand\n", "line 2, column 4: something is missing at the end"),
+        ("lenght < 4 min\n", "column 1: there is no field lenght"),
+        ("rated" + 5000 * "\n", "column 4000: it is longer than 4000"),
+        ('title = "\x1b\ud800' + 80 * "x", "column 11: "),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_long_rule_is_shown(rule: str, message: str) -> None:
+    with pytest.raises(RuleError) as error:
+        parse_rule(rule)
+    assert message in str(error.value)
+    assert str(error.value).isprintable()
+    assert ("line" in str(error.value).split(":")[0]) == ("\n" in rule.rstrip())
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from functools import cache
 from pathlib import Path as FilePath
@@ -18,12 +19,19 @@ from daemon.rules.tree import Order, Plain, PlainName, Rule
 
 LONGEST = 4000
 """Characters of a rule."""
+SHORT = 60
+"""Characters of a text in which a column is found by eye."""
+SHOWN = 30
+"""Characters of a longer one that are shown before and behind what is wrong."""
 DEEPEST = 40
 """Brackets within brackets."""
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 BYTES = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 LARGEST = 1e15
 PLAIN: tuple[PlainName, ...] = get_args(PlainName)
+
+TWO_WORDS = ("chain from", "path from", "similar to", "daily mix", "next episode")
+"""Orders whose first word alone says nothing."""
 
 _EXPECTED = {
     "NAME": "a field", "STRING": "text in quotes", "OPERATOR": "=, !=, <, >, contains",
@@ -36,24 +44,50 @@ _EXPECTED = {
 
 
 class RuleError(ValueError):
-    """A rule or order that cannot be understood; `column` counts from 1."""
+    """A rule or order that cannot be understood; `column` counts from 1, lines or not."""
 
-    def __init__(self, column: int, message: str) -> None:
-        super().__init__(f"column {column}: {message}")
+    def __init__(self, column: int, message: str, place: str = "") -> None:
+        super().__init__(f"{place or f'column {column}'}: {message}")
         self.column = column
+        self.message = message
 
 
 def parse_rule(text: str) -> Rule:
     """Read what is on a playlist. Raises RuleError."""
-    root = _parse(text, "rule")
-    return _rule(root.children[0]) if root.children else tree.Everything()
+    with _showing_where(text):
+        root = _parse(text, "rule")
+        return _rule(root.children[0]) if root.children else tree.Everything()
 
 
 def parse_order(text: str) -> Order:
     """Read the order of a playlist. Raises RuleError."""
-    root = _parse(text, "order")
-    (child,) = root.children
-    return _ORDERS[child.data](child)
+    with _showing_where(text):
+        root = _parse(text, "order")
+        (child,) = root.children
+        return _ORDERS[child.data](child)
+
+
+@contextmanager
+def _showing_where(text: str) -> Iterator[None]:
+    """Tell an error of a long text with its line and what stands there.
+
+    Nobody counts 71 columns, and a block of YAML may come folded into one line.
+    """
+    try:
+        yield
+    except RuleError as error:
+        has_lines = "\n" in text.rstrip()
+        if not has_lines and len(text) <= SHORT:
+            raise
+        *earlier, before = text[: error.column - 1].split("\n")
+        place = f"line {len(earlier) + 1}, column {len(before) + 1}" if has_lines else ""
+        behind = text[error.column - 1 :].split("\n")[0]
+        shown = (
+            ("…" if before[:-SHOWN] else "") + before[-SHOWN:] + "▸" + behind[:SHOWN].rstrip()
+            + ("…" if behind[SHOWN:] else "")
+        )  # fmt: skip
+        shown = "".join(c if c.isprintable() else " " for c in shown)
+        raise RuleError(error.column, f"{error.message}, at ▸ in: {shown}", place) from error
 
 
 @cache
@@ -72,7 +106,8 @@ def _parse(text: str, start: str) -> Any:
     try:
         return _parser().parse(text, start=start)
     except UnexpectedInput as error:
-        raise RuleError(*_explain(error, text)) from error
+        meant = _meant(text) if start == "order" else None
+        raise RuleError(*(meant or _explain(error, text))) from error
 
 
 def _too_deep(text: str) -> int | None:
@@ -108,6 +143,20 @@ def _explain(error: UnexpectedInput, text: str) -> tuple[int, str]:
         return place, f"{str(error.token)!r} is not understood here{_names(error.expected)}"
     allowed = error.expected if isinstance(error, UnexpectedToken | UnexpectedEOF) else ()
     return end, f"something is missing at the end{_names(allowed)}"
+
+
+def _meant(text: str) -> tuple[int, str] | None:
+    """Return what is wrong with a text that almost begins with an order of two words."""
+    match = re.match(r"\s*(\w+)(?:\s+(\w+))?", text)
+    said = (match[1].lower(), (match[2] or "").lower()) if match else ("", "")
+    begun = [order for order in TWO_WORDS if order.split()[0] == said[0]]
+    near = begun or difflib.get_close_matches(" ".join(said), TWO_WORDS, 1, 0.75)
+    if not match or not near or " ".join(said) == near[0]:
+        return None
+    part = 2 if begun else 1
+    if match[part] is None:
+        return match.end() + 1, f"{match[1]} is half an order; did you mean {near[0]}?"
+    return match.start(part) + 1, f"{match[part]!r} is not understood; did you mean {near[0]}?"
 
 
 def _names(terminals: Any) -> str:
@@ -285,6 +334,8 @@ def _key(name: Token, direction: Token | None) -> tuple[str, bool]:
         names = [*PLAIN, *SORTABLE]
         if words in PLAIN:
             raise RuleError(_column(name), f"{words} stands alone, without other orders")
+        if meant := _meant(name):
+            raise RuleError(_column(name), meant[1])
         raise RuleError(_column(name), f"there is no order {name}{_close(words, names)}")
     if words not in SORTABLE:
         raise RuleError(_column(name), f"a list cannot be ordered by {words}")
