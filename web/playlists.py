@@ -11,6 +11,7 @@ from connectors.base import KINDS
 from daemon.playlists.problems import Abstained
 from daemon.playlists.receipt import Receipt, count_entries
 from daemon.playlists.reconciler import UnknownEdition, preview, reconcile, restore_edition
+from daemon.playlists.renaming import rename_playlist
 from daemon.playlists.selection import Entry, choose
 from daemon.playlists.shelf import (
     PlaylistProblem,
@@ -129,7 +130,10 @@ async def try_or_keep(request: web.Request) -> web.Response:
         if "keep" in form:
             if playlist.name != was and await find_kept(services, playlist.name):
                 raise PlaylistProblem(f"There is a playlist {playlist.name}: take another name.")
-            await keep_playlist(services, playlist)
+            if before and playlist.name != was and not is_of_settings(services, was):
+                await rename_playlist(services, before, playlist)
+            else:
+                await keep_playlist(services, playlist)
             raise web.HTTPSeeOther(f"/playlists/{quote(playlist.name, safe='')}")
         entries = await choose(services, playlist, today())
     except (PlaylistProblem, Abstained, UnknownProfile) as problem:

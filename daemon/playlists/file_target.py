@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from daemon.playlists.receipt import Receipt, count_entries, name_of
 from daemon.playlists.selection import Entry
 from daemon.store.database import Database
 from daemon.store.models import PlaylistWrite
+
+log = logging.getLogger(__name__)
 
 NO_EDITS = Edits((), (), (), ())
 
@@ -32,7 +35,29 @@ async def bring_to_file(
         message = "Its file was deleted, so it stays so: playlist write brings it back."
         return Receipt(playlist, str(target), "deleted", message, entries), ""
     receipt, content = await asyncio.to_thread(_apply, playlist, target, entries, dry=dry)
-    return receipt, hashlib.blake2b(content, digest_size=16).hexdigest()
+    return receipt, _hash(content)
+
+
+async def move_file(file: Path, to: Path, content_hash: str) -> bool:
+    """Give the file of a playlist its new name; False where it has to stay.
+
+    It stays if a person changed it, or if a file of somebody else has that name.
+    """
+
+    def move() -> bool:
+        try:
+            present = read(file)
+            if present is not None:
+                if _hash(present) != content_hash:
+                    return False
+                read(to)
+                file.replace(to)
+        except (OSError, NotOurs) as error:
+            log.warning("%s keeps its name: %s", file, error)
+            return False
+        return True
+
+    return await asyncio.to_thread(move)
 
 
 def _apply(
@@ -63,6 +88,10 @@ def _apply(
         return receipt("failed", str(error)), content
     edits = plan_edits(_names(present or b""), _names(content))
     return receipt("written", count_entries(len(wanted)) + note, edits), content
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _names(content: bytes) -> list[str]:

@@ -25,6 +25,11 @@ def describe_list(playlist: PlaylistSettings, entries: Sequence[Entry]) -> str:
     return "\n".join(lines).encode()[:LONGEST].decode(errors="ignore")
 
 
+def words_fact(playlist: str, target: str) -> str:
+    """Return the name of the fact that says how a playlist was described at a target."""
+    return f"described:{playlist}/{target}"
+
+
 def _rule_in_words(playlist: PlaylistSettings) -> str:
     where = f" where {playlist.where}" if playlist.where else ""
     return f"Made by Anagnorisis: {playlist.kind}{where}, by {playlist.order}."[:400]

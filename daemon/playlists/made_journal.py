@@ -7,8 +7,6 @@ hold no mark.
 import json
 from pathlib import Path
 
-from connectors.server import ServerPlaylist
-
 JOURNAL_NAME = "playlists.jsonl"
 
 
@@ -22,16 +20,20 @@ def read_made(data_dir: Path, playlist: str, target: str) -> dict[str, str]:
     for line in lines:
         try:
             said = json.loads(line)
-            if (said["playlist"], said["target"]) == (playlist, target):
+            if said["target"] != target:
+                continue
+            if said["playlist"] == playlist:
                 noted[said["id"]] = said["created"]
+            else:  # it was given another name
+                noted.pop(said["id"], None)
         except (ValueError, KeyError, TypeError):
             continue  # cut short by a kill
     return noted
 
 
-def note_made(data_dir: Path, playlist: str, target: str, made: ServerPlaylist) -> None:
-    """Append what was made."""
-    said = {"playlist": playlist, "target": target, "id": made.id, "created": made.created}
+def note_made(data_dir: Path, playlist: str, target: str, remote_id: str, created: str) -> None:
+    """Append what was made, or was given this name."""
+    said = {"playlist": playlist, "target": target, "id": remote_id, "created": created}
     path = data_dir / JOURNAL_NAME
     with path.open("a", encoding="utf-8") as file:
         file.write("\n" + json.dumps(said) + "\n" if _is_cut(path) else json.dumps(said) + "\n")

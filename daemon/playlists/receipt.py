@@ -1,6 +1,6 @@
 """What came of one smart playlist at one target."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from daemon.playlists.selection import Entry
@@ -37,6 +37,11 @@ class Receipt:
 def count_entries(count: int) -> str:
     """Return how a receipt tells their number."""
     return "1 entry" if count == 1 else f"{count} entries"
+
+
+def are(things: Collection[str]) -> str:
+    """Return how a receipt says that they are."""
+    return "is" if len(things) == 1 else "are"
 
 
 def name_of(entry: Entry) -> str:

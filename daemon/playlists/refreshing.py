@@ -16,7 +16,7 @@ async def find_due(services: Services, moment: datetime) -> list[str]:
         if not playlist.refresh or playlist.refresh == BY_HAND:
             continue
         async with services.database.read() as session:
-            last = await get_fact(session, _fact(playlist))
+            last = await get_fact(session, refreshed_fact(playlist.name))
         if last is None or last["refresh"] != playlist.refresh:
             due.append(playlist.name)
             continue
@@ -31,10 +31,10 @@ async def note_refreshed(services: Services, playlist: PlaylistSettings) -> None
     """Remember that a playlist with times of its own was tried now."""
     if playlist.refresh:
         async with services.database.write() as session:
-            await set_fact(
-                session, _fact(playlist), {"at": now().isoformat(), "refresh": playlist.refresh}
-            )
+            value = {"at": now().isoformat(), "refresh": playlist.refresh}
+            await set_fact(session, refreshed_fact(playlist.name), value)
 
 
-def _fact(playlist: PlaylistSettings) -> str:
-    return f"refreshed:{playlist.name}"
+def refreshed_fact(playlist: str) -> str:
+    """Return the name of the fact that says when a playlist was last tried."""
+    return f"refreshed:{playlist}"

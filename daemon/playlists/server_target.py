@@ -8,7 +8,7 @@ makes a playlist ours.
 
 import hashlib
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,12 @@ from connectors.base import ConnectorError, ConnectorUnavailable, NotFound
 from connectors.edits import plan_edits
 from connectors.server import Account, Capability, Server, ServerPlaylist
 from daemon.playlist_settings import PlaylistSettings
-from daemon.playlists.list_words import describe_list
+from daemon.playlists.list_words import describe_list, words_fact
 from daemon.playlists.made_journal import note_made, read_made
-from daemon.playlists.receipt import Receipt, count_entries, name_of
+from daemon.playlists.receipt import Receipt, are, count_entries, name_of
 from daemon.playlists.selection import Entry
 from daemon.services import Services
+from daemon.store.editions import find_others
 from daemon.store.facts import get_fact, set_fact
 from daemon.store.models import Location, Source
 from daemon.store.server_models import PlaylistTarget
@@ -61,7 +62,7 @@ class ServerTarget:
         self.name = target_name(source, account.profile)
         whole = f"{services.servers.instance()}/{playlist.name}/{self.name}"
         self._mark = f"[anagnorisis:{_hash([whole])[:16]}]"
-        self._words_fact = f"described:{playlist.name}/{self.name}"
+        self._words_fact = words_fact(playlist.name, self.name)
 
     async def bring(
         self, entries: Sequence[Entry], *, dry: bool, revive: bool
@@ -150,7 +151,7 @@ class ServerTarget:
             lost = [names[wanted.items[i]] for i in wanted.ids if i in absent]
             message = (
                 f"{self._source} accepted the list, but {len(absent)} of "
-                f"{count_entries(len(wanted.ids))} {_are(absent)} not on it ({', '.join(lost[:3])})"
+                f"{count_entries(len(wanted.ids))} {are(absent)} not on it ({', '.join(lost[:3])})"
                 if absent
                 else f"{self._source} accepted the list, but has it in another order or with more"
             )
@@ -231,7 +232,10 @@ class ServerTarget:
                 return None
         if target and target.state == "deleted":
             return None
-        listed = await self._server.playlists(self._account)
+        async with self._database.read() as session:  # one that was renamed has its old mark
+            others = await find_others(session, self._playlist.name, self.name)
+        there = await self._server.playlists(self._account)
+        listed = [each for each in there if (each.id, each.created) not in others]
         for playlist in listed:
             if self._mark in playlist.description:
                 return await self._server.playlist(self._account, playlist.id)
@@ -307,7 +311,10 @@ class ServerTarget:
             await self._server.describe_playlist(self._account, remote_id, description=description)
             present = await self._server.playlist(self._account, remote_id)
         await self._remember(row, state="active", present=present)
-        note_made(self._services.settings.data_dir, self._playlist.name, self.name, present)
+        note_made(
+            self._services.settings.data_dir, self._playlist.name, self.name, present.id,
+            present.created,
+        )  # fmt: skip
         await self._note_words(present)
         return present
 
@@ -384,11 +391,7 @@ def target_name(source: str, profile: str) -> str:
 def _note(missing: Sequence[str]) -> str:
     if not missing:
         return ""
-    return f"; {len(missing)} {_are(missing)} not there ({', '.join(missing[:3])})"
-
-
-def _are(things: Collection[str]) -> str:
-    return "is" if len(things) == 1 else "are"
+    return f"; {len(missing)} {are(missing)} not there ({', '.join(missing[:3])})"
 
 
 def _hash(ids: Sequence[str]) -> str:

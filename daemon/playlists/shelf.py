@@ -130,15 +130,20 @@ def understand(values: dict[str, Any]) -> PlaylistSettings:
 
 async def keep_playlist(services: Services, playlist: PlaylistSettings) -> None:
     """Keep a playlist that was made in the pages. Raises PlaylistProblem."""
+    check_keepable(services, playlist)
+    values = playlist.model_dump(mode="json", exclude_defaults=True)
+    async with services.database.write(durable=True) as session:
+        await save_smart_playlist(session, playlist.name, values)
+
+
+def check_keepable(services: Services, playlist: PlaylistSettings) -> None:
+    """Refuse what the pages may not keep. Raises PlaylistProblem."""
     if is_of_settings(services, playlist.name):
         raise PlaylistProblem(f"{playlist.name} is in the settings file; change it there.")
     servers = {server.name for server in services.settings.servers}
     for target in playlist.write_to:
         if target not in servers:  # a page may not choose where files are written
             raise PlaylistProblem(f"There is no server {target}; folders are named in the settings")
-    values = playlist.model_dump(mode="json", exclude_defaults=True)
-    async with services.database.write(durable=True) as session:
-        await save_smart_playlist(session, playlist.name, values)
 
 
 async def switch_on(services: Services, name: str) -> PlaylistSettings | None:

@@ -191,3 +191,16 @@ def walk(rule: Rule) -> Iterator[Rule]:
             yield from walk(part)
     elif isinstance(rule, Not):
         yield from walk(rule.part)
+
+
+def rename_playlist_in(rule: Rule, old: str, new: str) -> Rule:
+    """Return the rule as it asks for a playlist that has another name now."""
+    match rule:
+        case InPlaylist(name) if name == old:
+            return InPlaylist(new)
+        case Not(part):
+            return Not(rename_playlist_in(part, old, new))
+        case All(parts) | AnyOf(parts):
+            return type(rule)(tuple(rename_playlist_in(part, old, new) for part in parts))
+        case _:
+            return rule

@@ -25,6 +25,17 @@ async def find_editions(session: AsyncSession, playlist: str) -> Sequence[Playli
     return rows.all()
 
 
+async def find_newest(session: AsyncSession, playlist: str, target: str) -> PlaylistWrite | None:
+    """Return what was last written of a playlist to a target."""
+    newest: PlaylistWrite | None = await session.scalar(
+        select(PlaylistWrite)
+        .where(PlaylistWrite.playlist == playlist, PlaylistWrite.target == target)
+        .order_by(PlaylistWrite.id.desc())
+        .limit(1)
+    )
+    return newest
+
+
 async def find_edition(
     session: AsyncSession, playlist: str, edition_id: int | None
 ) -> PlaylistWrite | None:
@@ -71,3 +82,13 @@ async def find_targets(session: AsyncSession, playlist: str) -> Sequence[Playlis
         .order_by(PlaylistTarget.target)
     )
     return rows.all()
+
+
+async def find_others(session: AsyncSession, playlist: str, target: str) -> set[tuple[str, str]]:
+    """Return what other smart playlists own at a target: ids and moments of making."""
+    rows = await session.execute(
+        select(PlaylistTarget.remote_id, PlaylistTarget.created).where(
+            PlaylistTarget.target == target, PlaylistTarget.playlist != playlist
+        )
+    )
+    return {(row.remote_id, row.created) for row in rows}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,3 +22,9 @@ async def set_fact(session: AsyncSession, name: str, value: dict[str, Any]) -> N
         .values(name=name, value=value)
         .on_conflict_do_update(index_elements=["name"], set_={"value": value})
     )
+
+
+async def rename_fact(session: AsyncSession, name: str, to: str) -> None:
+    """Remember a value by another name, in place of what had that."""
+    await session.execute(delete(Fact).where(Fact.name == to))
+    await session.execute(update(Fact).where(Fact.name == name).values(name=to))
