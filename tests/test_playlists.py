@@ -20,7 +20,7 @@ from daemon.playlists.receipt import Receipt
 from daemon.playlists.reconciler import UnknownEdition, preview, reconcile, restore_edition
 from daemon.playlists.refreshing import find_due
 from daemon.playlists.selection import Entry, choose
-from daemon.playlists.shelf import READY
+from daemon.playlists.shelf import READY, keep_playlist, switch_off
 from daemon.services import Services
 from daemon.steps.step import StepIncomplete
 from daemon.store.editions import KEPT
@@ -403,6 +403,23 @@ async def test_what_breaks_in_one_list_stops_no_other(
         error = asyncio.CancelledError()
         with pytest.raises(asyncio.CancelledError):
             await run_step(services, "playlists")
+
+
+async def test_what_is_switched_off_during_the_step_is_not_written(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def switch_next_off(
+        services: Services, playlist: PlaylistSettings, day: date
+    ) -> list[Receipt]:
+        await switch_off(services, "Second")
+        return await reconcile(services, playlist, day)
+
+    monkeypatch.setattr("daemon.steps.playlists.reconcile", switch_next_off)
+    async with household.open() as services:
+        await seeded(household, services)
+        for name in ("First", "Second"):
+            await keep_playlist(services, PlaylistSettings(name=name, order="title"))
+        assert await run_step(services, "playlists") == "First: written, 6 entries"
 
 
 @pytest.mark.parametrize("name", ["Probably a nine", "Off the beaten track", "Films for tonight"])

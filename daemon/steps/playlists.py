@@ -7,7 +7,7 @@ from daemon.playlist_settings import BY_HAND, PlaylistSettings
 from daemon.playlists.receipt import Receipt
 from daemon.playlists.reconciler import reconcile
 from daemon.playlists.refreshing import note_refreshed
-from daemon.playlists.shelf import find_playlists
+from daemon.playlists.shelf import find_playlist, find_playlists
 from daemon.steps.step import Step, StepIncomplete, StepRun
 
 log = logging.getLogger(__name__)
@@ -18,9 +18,11 @@ async def playlists(run: StepRun) -> str:
     wanted = [p for p in await find_playlists(run.services) if _is_due(p, run)]
     receipts: list[Receipt] = []
     await run.report(done=0, total=len(wanted))
-    for number, playlist in enumerate(wanted):
-        receipts += await _bring(run, playlist)
-        await run.report(done=number + 1, message=playlist.name)
+    for number, each in enumerate(wanted):
+        playlist = await find_playlist(run.services, each.name)
+        if playlist:  # may have been switched off or renamed while the others were written
+            receipts += await _bring(run, playlist)
+        await run.report(done=number + 1, message=each.name)
     if not receipts:
         return "there are no playlists"
     summary = "; ".join(_line(receipt) for receipt in receipts if receipt.is_well)
