@@ -233,9 +233,28 @@ async def test_an_edition_is_brought_back_without_reading_all_of_them(
         (receipt,) = await restore_edition(services, playlist)
         event.remove(*listening)
         assert [entry.item_id for entry in receipt.entries] == ids[:2]
-        assert len(read) == 2
+        assert len(read) == 3  # the newest of each target, and the one before
         with pytest.raises(UnknownEdition):  # somebody else's
             await restore_edition(services, playlist, 3)
+
+
+async def test_yesterdays_list_is_that_of_the_place_which_has_all_of_it(
+    household: Household,
+) -> None:
+    async with household.open() as services:
+        await seeded(household, services)
+        playlist = PlaylistSettings(name="Titles", order="title")
+        ids = [item.id for item in await find_items(services)][:4]
+        async with services.database.write() as session:
+            session.add_all(
+                PlaylistWrite(playlist="Titles", target=target, item_ids=items, content_hash="",
+                              verified=True)
+                for items in (ids, ids[::-1]) for target, items in (
+                    ("file", items), ("server", [each for each in items if each != ids[2]])
+                )
+            )  # fmt: skip
+        (receipt,) = await restore_edition(services, playlist)
+    assert [entry.item_id for entry in receipt.entries] == ids
 
 
 async def test_a_list_in_another_order_is_told_as_moved(household: Household) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from daemon.store.models import PlaylistWrite
@@ -39,16 +39,25 @@ async def find_newest(session: AsyncSession, playlist: str, target: str) -> Play
 async def find_edition(
     session: AsyncSession, playlist: str, edition_id: int | None
 ) -> PlaylistWrite | None:
-    """Return an edition of a playlist; without an id, the last that is not as the present one."""
+    """Return an edition of a playlist; without an id, the last that is not as the present one.
+
+    That is looked for at the target that has most of the list: a server may lack some of it, and
+    its edition of today is not yesterday's.
+    """
     editions = select(PlaylistWrite).where(PlaylistWrite.playlist == playlist)
-    newest = editions.order_by(PlaylistWrite.id.desc()).limit(1)
     if edition_id is not None:
         found = editions.where(PlaylistWrite.id == edition_id)
     else:
-        present = await session.scalar(newest)
-        if present is None:
+        of_targets = select(func.max(PlaylistWrite.id)).group_by(PlaylistWrite.target)
+        newest = of_targets.where(PlaylistWrite.playlist == playlist)
+        rows = (await session.scalars(editions.where(PlaylistWrite.id.in_(newest)))).all()
+        if not rows:
             return None
-        found = newest.where(PlaylistWrite.item_ids != present.item_ids)
+        present = max(rows, key=lambda edition: (len(edition.item_ids), edition.id))
+        others = editions.where(
+            PlaylistWrite.target == present.target, PlaylistWrite.item_ids != present.item_ids
+        )
+        found = others.order_by(PlaylistWrite.id.desc()).limit(1)
     edition: PlaylistWrite | None = await session.scalar(found)
     return edition
 
