@@ -205,13 +205,14 @@ async def undo(request: web.Request) -> web.Response:
     if last.rated:
         former = "" if last.former is None else str(last.former)
         await keep_rating(request, viewer, last.item_id, former)
-    raise web.HTTPSeeOther(f"{_address(kind, trail, aim)}&item={public_id(last.item_id)}")
+    raise web.HTTPSeeOther(_address(kind, trail, aim, last.item_id))
 
 
-def _address(kind: Kind, trail: Trail, aim: Aim) -> str:
-    """Return where the next item is shown."""
+def _address(kind: Kind, trail: Trail, aim: Aim, item_id: int | None = None) -> str:
+    """Return where an item is shown, or else the next one."""
+    item = f"item={public_id(item_id)}&" if item_id else ""
     asked = "" if aim == "both" else f"&by={aim}"
-    return f"/rate/{kind}?trail={quote(write_trail(trail), safe=',~')}{asked}"
+    return f"/rate/{kind}?{item}trail={quote(write_trail(trail), safe=',~')}{asked}"
 
 
 def _aim(text: str) -> Aim:
