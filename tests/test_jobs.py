@@ -304,6 +304,7 @@ async def test_describing_a_large_library_lets_the_next_steps_have_their_turn(
         order.append("describe")
         if left:
             left -= 1
+            await run.report(done=1)
             while not run.is_over():
                 await asyncio.sleep(0.01)
         return f"left for {run.next_time}"
@@ -324,6 +325,32 @@ async def test_describing_a_large_library_lets_the_next_steps_have_their_turn(
     assert first.message == "left for the next turn"
     assert order[:2] == ["describe", "embed"]
     assert order.count("describe") == 4
+
+
+async def test_a_turn_in_which_nothing_could_be_done_is_not_followed_by_others_for_ever(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "TURN", timedelta(seconds=0.1))
+    turns = 0
+
+    async def describe(run: StepRun) -> str:  # of a mount that is away
+        nonlocal turns
+        turns += 1
+        await run.report(done=0, total=9)
+        while not run.is_over():
+            await asyncio.sleep(0.01)
+        return "9 out of reach"
+
+    async def nothing(_run: StepRun) -> str:
+        return ""
+
+    async with (
+        step("describe", describe), step("embed", nothing), step("score", nothing),
+        running(Runner(services)),
+    ):  # fmt: skip
+        await ended(services, await enqueue(services.database, ["describe"], origin="clock"))
+        await asyncio.sleep(0.8)
+    assert turns == 1
 
 
 async def test_what_a_person_asks_for_takes_as_long_as_it_takes(services: Services) -> None:

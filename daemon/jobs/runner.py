@@ -115,7 +115,8 @@ class Runner:
         await _persist(lambda: finish(self._services.database, run.id, state, message, error))
         self.progress.pop(run.id)
         if state != "cancelled" and run.origin != "person":
-            is_left = state == "done" and run.origin != "schedule" and step_run.is_over()
+            has_more = step_run.is_over() and step_run.has_advanced
+            is_left = state == "done" and run.origin != "schedule" and has_more
             await _persist(lambda: self._go_on(run, is_left))
         self._services.events.publish("jobs")
 

@@ -53,6 +53,8 @@ class StepRun:
     origin: str = "person"
     """Who asked for the run; see `JobRun.origin`."""
     progress: Progress = field(default_factory=Progress)
+    has_advanced: bool = False
+    """Whether anything was done. A turn without that is not followed by another at once."""
 
     @property
     def may_run_big(self) -> bool:
@@ -70,6 +72,7 @@ class StepRun:
         """Tell how far the step is."""
         if done is not None:
             self.progress.done = done
+            self.has_advanced = self.has_advanced or done > 0
         if total is not None:
             self.progress.total = total
         if message is not None:
