@@ -91,6 +91,19 @@ async def test_a_worker_that_cannot_start_says_why_each_time() -> None:
     await worker.close()
 
 
+async def test_an_interpreter_that_is_not_there_is_told_as_a_worker_that_died(
+    tmp_path: Path,
+) -> None:
+    no_program = tmp_path / "python"
+    no_program.write_bytes(b"")  # and not executable
+    for python in (tmp_path / "gone", no_program):
+        worker = Worker("odd", MODULE, {}, python=str(python))
+        for _ in range(2):
+            with pytest.raises(WorkerDied, match=r"^odd cannot be started: [NP]"):
+                await worker.call("echo", 1)
+        await worker.close()
+
+
 async def test_a_start_that_fails_while_it_is_cancelled_leaves_no_half_started_process() -> None:
     worker = Worker("odd", MODULE, {"loading": 0.5, "broken": True})
     for _ in range(2):

@@ -157,7 +157,7 @@ class Search:
             vector: bytes = await self._queries(python).call(
                 "embed_query", module, options, space.name, query
             )
-        except (WorkerDied, WorkerFailed, FileNotFoundError) as error:
+        except (WorkerDied, WorkerFailed) as error:
             raise SearchUnavailable(f"The model for queries does not answer: {error}") from error
         return vector
 

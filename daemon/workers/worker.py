@@ -101,13 +101,10 @@ class Worker:
 
     async def _start(self) -> None:
         await self._end()
-        self._process = await asyncio.create_subprocess_exec(
-            self._python, "-m", "daemon.workers.child", self._module, str(self._niceness),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE, start_new_session=True,
-            env={**SLEEPING_WHILE_WAITING, **os.environ, **QUIET_AND_OFFLINE,
-                 "PYTHONPATH": self._path()},
-        )  # fmt: skip
+        try:
+            self._process = await self._spawn()
+        except OSError as error:  # its environment is gone, or there is no room for a process
+            raise WorkerDied(f"{self.name} cannot be started: {error.strerror}") from error
         self._last_words = ""
         self._log_task = asyncio.create_task(self._log_errors(self._process))
         try:
@@ -118,6 +115,15 @@ class Worker:
         except asyncio.CancelledError:
             self._kill()  # it may have failed meanwhile, and then would answer nothing
             raise
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            self._python, "-m", "daemon.workers.child", self._module, str(self._niceness),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE, start_new_session=True,
+            env={**SLEEPING_WHILE_WAITING, **os.environ, **QUIET_AND_OFFLINE,
+                 "PYTHONPATH": self._path()},
+        )  # fmt: skip
 
     def _path(self) -> str:
         """Return where modules are found; another interpreter has packages of its own."""
