@@ -1,7 +1,9 @@
 """Search, similarity and the taste model's head, in a process of their own. Numpy only."""
 
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,8 @@ class NoVector(ValueError):
 Hits = list[list[Any]]
 
 MOST_REASONS = 5
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error)
+"""What numpy raises for a file of arrays that is missing, cut short or damaged."""
 
 
 def start(options: dict[str, Any]) -> "VectorWorker":
@@ -303,9 +307,9 @@ class VectorWorker:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:  # fmt: skip
         """Mix in what the evaluator expects; items it has not seen keep the head's word."""
         try:
-            with np.load(self._taste / blend["name"]) as file:
+            with (self._taste / blend["name"]).open("rb") as opened, np.load(opened) as file:
                 known, values = file["items"], file["values"]
-        except (OSError, ValueError, KeyError):
+        except UNREADABLE:
             return means, deviations
         order = np.argsort(known)
         known, values = known[order], values[order]

@@ -151,8 +151,11 @@ def test_what_was_saved_is_mixed_in(tmp_path: Path) -> None:
     assert mixed[29] == pytest.approx((plain[29] + 9) / 2, abs=1e-4)
     assert mixed[0] == pytest.approx((plain[0] + 1) / 2, abs=1e-4)
     assert mixed[1:29].tolist() == plain[1:29].tolist()
-    for name, content in (("5.npz", b"nonsense"), ("none.npz", None)):
-        if content:
+    cut = (tmp_path / "taste" / "4.npz").read_bytes()[:300]
+    for name, content in (
+        ("5.npz", b"nonsense"), ("6.npz", cut), ("7.npz", b""), ("none.npz", None),
+    ):  # fmt: skip
+        if content is not None:
             (tmp_path / "taste" / name).write_bytes(content)
         odd = worker.score(["text"], labels, settings, {"name": name, "weight": 0.5})
         assert np.frombuffer(odd["values"], "<f4").tolist() == plain.tolist()
@@ -251,7 +254,7 @@ async def test_a_transformer_whose_files_are_gone_is_trained_anew(
         async with services.database.write() as session:
             (model,) = await find_models(session, 1)
             found = model.settings["evaluator"]
-            lost = found | {"weight": 0.5, "name": "gone.npz", "predicted": 1}
+            lost = found | {"weight": 0.5, "name": "gone.npz"}
             model.settings = model.settings | {"evaluator": lost}
         with pytest.raises(StepIncomplete, match=r"the transformer: FileNotFoundError"):
             await run_steps(services, "train")

@@ -70,10 +70,11 @@ class Evaluator:
     async def _predict_new(self, spaces: list[str], known: set[int], model: TasteModel) -> str:
         """Let the transformer predict what has come since it was trained."""
         found = model.settings["evaluator"]
-        if len(known) == found.get("predicted"):
+        path = self._folder / found["name"]
+        if len(known) == found.get("predicted") and path.exists():
             return ""
         try:
-            had = await self._worker.call("resume", str(self._folder / found["name"]))
+            had = await self._worker.call("resume", str(path))
             new = sorted(known - set(had))
             if new:
                 await self._predict(spaces, new, found["name"])
