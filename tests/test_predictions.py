@@ -162,6 +162,10 @@ async def test_reasons_name_what_is_alike_and_reach_page_and_api(household: Hous
         async with services.database.read() as session:
             (own,) = await tell_reasons(session, [item], [Reasons(5.0, moved=moved)])
         assert own == "your mean is 5.0; moved by itself (rated 9, +2.0)"
+        small = tuple(Reason(reasons.moved[0].item_id, 0.04, 9, True) for _ in range(3))
+        async with services.database.read() as session:
+            (together,) = await tell_reasons(session, [item], [Reasons(5.0, 0.0, small, 0.2)])
+        assert together == "your mean is 5.0; all else you rated (+0.3)"
         async with open_client(services) as client:
             answer = await (await client.get(f"/api/items/{public_id(item)}/why")).json()
             assert answer["why"] == line

@@ -60,8 +60,9 @@ def _line(known: _Known, item_id: int, reasons: Reasons) -> str:
         parts.append("in common: " + ", ".join(shared))
     if abs(reasons.shift) >= LEAST_SHIFT:
         parts.append(f"what others think ({reasons.shift:+.1f})")
-    if abs(reasons.rest) >= LEAST_SHIFT:
-        parts.append(f"all else you rated ({reasons.rest:+.1f})")
+    rest = reasons.rest + sum(each.points for each in reasons.moved if each not in moved)
+    if abs(rest) >= LEAST_SHIFT:
+        parts.append(f"all else you rated ({rest:+.1f})")
     if abs(reasons.transformer) >= LEAST_SHIFT:
         parts.append(f"the transformer ({reasons.transformer:+.1f})")
     return "; ".join(parts)
