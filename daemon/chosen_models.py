@@ -12,7 +12,7 @@ from typing import Any
 
 from daemon.settings import Settings
 from ml.installed import MANIFEST
-from ml.model_cards import FAMILIES, Family, ModelCard, Role, find_card
+from ml.model_cards import FAMILIES, ROLES, Family, ModelCard, Role, find_card
 from ml.model_hub import StoreError
 from ml.model_store import ModelStore
 
@@ -117,8 +117,7 @@ def choose_models(settings: Settings) -> tuple[ChosenModel, ...]:
 
 def _choose(settings: Settings) -> Iterator[ChosenModel]:
     models = settings.models
-    roles: tuple[Role, ...] = ("text", "audio", "images", "omni", "universal")
-    for role in roles:
+    for role in ROLES:
         for name in models.names(role):
             card = find_card(role, name)
             yield ChosenModel(

@@ -12,6 +12,7 @@ from typing import Literal
 
 Role = Literal["text", "audio", "images", "omni", "universal"]
 ROLES: tuple[Role, ...] = ("text", "audio", "images", "omni", "universal")
+"""In the order in which models are asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ OF_FILES = ("sidecar", "tags", "server", "text")
 """What is read and not perceived."""
 
 WORDS_OF_MODELS = ("heard", "seen")
-"""The producers of lists of words, not sentences."""
+"""The producers of lists of words, not sentences: "Sounds like: slow, strings"."""
 
 MAXIMUM_LENGTH = 96_000
 """Characters of a composed description; bounds what is embedded and indexed of one item."""

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from daemon.store.descriptions import WORDS_OF_MODELS
 from daemon.store.models import Description, Item
 
-PERCEIVED = ("heard:", "seen:")
-"""Producers whose texts are lists of words, such as "Sounds like: slow, strings"."""
 PAGE = 500
 
 
@@ -20,7 +19,7 @@ async def words_of(
     What comes in two ways of writing counts as one.
     """
     found: dict[int, dict[str, str]] = {}
-    perceived = or_(*(Description.producer.startswith(each) for each in PERCEIVED))
+    perceived = or_(*(Description.producer.startswith(f"{each}:") for each in WORDS_OF_MODELS))
     for start in range(0, len(item_ids), PAGE):
         part = item_ids[start : start + PAGE]
         for row in await session.execute(select(Item.id, Item.facts).where(Item.id.in_(part))):

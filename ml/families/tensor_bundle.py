@@ -16,8 +16,6 @@ MAGIC = bytes.fromhex("57fb808b247547db")
 FLOAT = 1
 """DT_FLOAT of tensorflow/core/framework/types.proto."""
 FOOTER_BYTES = 48
-TRAILER_BYTES = 5
-"""Compression type and checksum behind every block."""
 
 
 def read_bundle(index: Path, data: Path) -> dict[str, npt.NDArray[np.float32]]:
