@@ -10,8 +10,7 @@ from sqlalchemy import func, select
 
 from connectors.folder.sidecar_writer import NoteRefused, read_note, write_note
 from daemon.identity.joins import UnknownJoin, undo_join
-from daemon.jobs.queue import enqueue_files
-from daemon.jobs.schedule import TAKE_IN
+from daemon.jobs.queue import TAKE_IN, enqueue_files
 from daemon.services import Services
 from daemon.store.browse import Card, find_cards
 from daemon.store.detail import Detail, Place, find_detail

@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 from connectors.folder.watch import watch_folders
-from daemon.jobs.queue import enqueue_files
+from daemon.jobs.queue import TAKE_IN, enqueue_files
 from daemon.jobs.runner import Runner
-from daemon.jobs.schedule import TAKE_IN
 from daemon.services import Services
 
 log = logging.getLogger(__name__)

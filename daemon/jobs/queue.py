@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import delete, exists, select, update
@@ -13,7 +14,9 @@ from daemon.store.database import Database
 from daemon.store.models import JobRun, now
 
 ACTIVE = ("queued", "running")
-AFTER = {"sync": "describe", "describe": "embed", "embed": "score"}
+TAKE_IN = ("sync", "describe", "embed", "score")
+"""What follows when something may have changed: the small models need no quiet hours."""
+AFTER = dict(pairwise(TAKE_IN))
 """What must come after a step, at some time: it finds what the step has brought."""
 KEEP_RUNS = 2000
 """How many ended runs the history keeps."""

@@ -16,6 +16,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.jobs.queue import (
+    TAKE_IN,
     claim,
     enqueue_next,
     enqueue_unless_waiting,
@@ -44,7 +45,7 @@ SHARES = {"describe": 0.8, "embed": 1.0}
 TURN = timedelta(minutes=15)
 """After this long describing lets the next steps have their turn: what is there can be searched
 while a large library is taken in."""
-FOLLOWING = ("describe", "embed", "score")
+FOLLOWING = TAKE_IN[1:]
 """What is queued after a turn."""
 STORE_SECONDS = 1.0
 """How often the progress of a run is written down."""

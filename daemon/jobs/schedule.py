@@ -10,7 +10,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import func, select
 
-from daemon.jobs.queue import enqueue_unless_waiting
+from daemon.jobs.queue import TAKE_IN, enqueue_unless_waiting
 from daemon.jobs.runner import Runner
 from daemon.playlists.refreshing import find_due
 from daemon.services import Services
@@ -21,9 +21,6 @@ LOOK_SECONDS = 60
 """How often playlists with times of their own are looked at."""
 
 log = logging.getLogger(__name__)
-
-TAKE_IN = ("sync", "describe", "embed", "score")
-"""What follows when something may have changed: the small models need no quiet hours."""
 
 
 @asynccontextmanager

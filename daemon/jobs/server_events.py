@@ -17,9 +17,8 @@ from connectors.server import (
     Resync,
     StatesChanged,
 )
-from daemon.jobs.queue import enqueue_files
+from daemon.jobs.queue import TAKE_IN, enqueue_files
 from daemon.jobs.runner import Runner
-from daemon.jobs.schedule import TAKE_IN
 from daemon.services import Services
 from daemon.steps.account_sync import ensure_account, take_events, take_states
 from daemon.store.models import Source
