@@ -99,8 +99,10 @@ class ChosenModel:
         with suppress(OSError, ValueError, KeyError):
             if commit := json.loads((self.folder / MANIFEST).read_bytes())["revision"]:
                 return str(commit)
-        files = [path for path in self.folder.glob("*.*") if path.suffix in WEIGHTS]
-        return str(sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files))
+        with suppress(OSError):
+            files = [path for path in self.folder.glob("*.*") if path.suffix in WEIGHTS]
+            return str(sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files))
+        return "unreadable"
 
 
 WEIGHTS = (".safetensors", ".pt")

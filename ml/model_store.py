@@ -69,11 +69,14 @@ class ModelStore:
             except ModelUnusable as error:
                 raise ModelMissing(str(error)) from error
         home = self._home(card)
-        if not home.is_dir():
-            raise ModelMissing(f"There is no folder {home}{_remedy(card)}")
-        manifest = _read_manifest(home)
-        for name, what in find_gaps(home, card) if manifest is None else _gaps(home, manifest):
-            raise ModelMissing(f"{card.name}: {name} {what}{_remedy(card)}")
+        try:
+            if not home.is_dir():
+                raise ModelMissing(f"There is no folder {home}{_remedy(card)}")
+            manifest = _read_manifest(home)
+            for name, what in find_gaps(home, card) if manifest is None else _gaps(home, manifest):
+                raise ModelMissing(f"{card.name}: {name} {what}{_remedy(card)}")
+        except OSError as error:  # another user's, say; no reason for the daemon not to start
+            raise ModelMissing(f"{home} cannot be read: {error.strerror}") from error
         return home
 
     def verify(self, card: ModelCard) -> list[Problem]:

@@ -314,6 +314,28 @@ def test_a_folder_filled_by_hand_is_used_and_watched_from_then_on(tmp_path: Path
     assert [p.what for p in store.verify(CARD)] == ["is corrupt"]
 
 
+@pytest.mark.parametrize("mode", [0o000, 0o644])
+def test_a_folder_that_may_not_be_read_is_told_and_the_daemon_can_start(
+    tmp_path: Path, mode: int
+) -> None:
+    home = tmp_path / "mine"
+    fill_by_hand(home)
+    settings = Settings(data_dir=tmp_path, models=ModelSettings(text=str(home)))
+    text = next(model for model in choose_models(settings) if model.role == "text")
+    home.chmod(mode)
+    was = os.geteuid()
+    tmp_path.chmod(0o755)
+    if not was:
+        os.seteuid(65534)  # root may read everything
+    try:
+        problem, key = text.problem, text.key()
+    finally:
+        os.seteuid(was)
+        home.chmod(0o755)
+    assert "cannot be read: Permission denied" in problem
+    assert key.startswith(f"{home}@")
+
+
 @pytest.mark.parametrize(
     ("harm", "what"),
     [
