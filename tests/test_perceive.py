@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -356,6 +357,20 @@ async def test_out_of_memory_makes_the_batches_smaller(household: Household) -> 
         assert sizes[:3] == [4, 2, 1]
         assert set(sizes[-6:]) == {1}  # what did not fit is not tried again and again
         assert await failures(services) == {}
+
+
+async def test_what_does_not_fit_beside_a_model_of_larger_batches_is_left_out_nowhere(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FAMILIES, "odd_wide", replace(FAMILIES["odd"], batch=12))
+    wide = ModelCard("odd-wide", "images", "odd_wide", "none", package="numpy")
+    monkeypatch.setitem(BY_NAME, "odd-wide", wide)
+    odd_house(household, 12, "odd", "odd-wide")
+    async with household.open() as services:
+        await run_step(services, "sync")
+        tell(services, most=1)
+        line = await run_step(services, "describe")
+    assert "odd 12 on cpu" in line
 
 
 async def test_a_model_that_becomes_unusable_leaves_its_items_for_later(

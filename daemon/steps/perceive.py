@@ -249,9 +249,9 @@ class _Perceiving:
         ]
         ready = [d for d in batch if not d.error]
         made: list[Made] = []
-        for start in range(0, len(ready), perceiver.batch):
-            if not perceiver.is_broken:
-                made += await self._ask(perceiver, ready[start : start + perceiver.batch])
+        while ready and not perceiver.is_broken:  # batches may get smaller on the way
+            batch, ready = ready[: perceiver.batch], ready[perceiver.batch :]
+            made += await self._ask(perceiver, batch)
         return unread + made
 
     async def _ask(self, perceiver: Perceiver, batch: Sequence[_Decoded]) -> list[Made]:
