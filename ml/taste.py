@@ -6,6 +6,7 @@ k-centre subset of the rated items. Either way a prediction is one kernel block 
 and a matrix, so that a library of 100,000 items is rescored in about a second.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +41,8 @@ class TasteHead:
     """(M,)"""
     reduction: Floats
     """R (M, r): by how much the ratings reduce the uncertainty."""
-    places: npt.NDArray[np.int64]
-    """(M,) which of the labels the anchors are."""
+    spread: Floats
+    """(M, r): spread spreadᵀ makes weights of what the labels say to each anchor."""
 
     def predict(self, features: Features | Prepared) -> tuple[Floats, Floats]:
         """Return the expected ratings (N,), 0 to 10, and their standard deviations (N,).
@@ -56,13 +57,25 @@ class TasteHead:
             means[block], deviations[block] = self._predict_block(items.take(block))
         return np.clip(means, LOWEST, HIGHEST), deviations
 
-    def explain(self, item: Prepared) -> tuple[float, Floats]:
-        """Return what the community adds to one item, and what each anchor does, (M,), in points.
+    def explain(
+        self, features: Prepared, items: Prepared, ratings: Doubles, noise_scale: Doubles
+    ) -> Iterator[tuple[float, Floats]]:
+        """Yield for each item what the community adds and what each label does, (n,), in points.
 
-        The prediction is the mean and all of them together.
+        The labels are those that the head was fitted to. What one does is its distance from what
+        was expected before any of them, times its say. (An anchor's weight is no answer: it says
+        where the others were wrong about it.) A prediction is the mean and all of them together.
         """
-        points: Floats = self.anchors.kernel(item)[0] * self.weights
-        return float(prior_shift(item, self.settings)[0]), points
+        residuals = ratings - prior_shift(items, self.settings) - self.mean
+        says = self.spread.T.astype(np.float64)
+        if len(self.anchors) < len(items):
+            noise = self.settings.noise_of(noise_scale)
+            says = says @ (self.anchors.kernel(items).T / noise)
+        says = self.spread @ (says * residuals)  # (M, n)
+        for row in range(len(features)):
+            item = features.take(slice(row, row + 1))
+            points: Floats = (self.anchors.kernel(item)[0] @ says).astype(np.float32)
+            yield float(prior_shift(item, self.settings)[0]), points
 
     def _predict_block(self, items: Prepared) -> tuple[Floats, Floats]:
         kernel = self.anchors.kernel(items)
@@ -94,14 +107,13 @@ def fit(
     noise = settings.noise_of(scale)
     with one_thread():
         if len(values) <= ANCHORS:
-            places = np.arange(len(values))
             anchors = Anchors(items, settings)
             weights, reduction = _solve_exactly(anchors.kernel(items), values - mean, noise)
+            spread = reduction
         else:
-            places = _centres(items, settings)
-            anchors = Anchors(items.take(places), settings)
-            weights, reduction = _solve_projected(anchors, items, values - mean, noise)
-    return TasteHead(settings, mean, anchors, weights, reduction, places)
+            anchors = Anchors(items.take(_centres(items, settings)), settings)
+            weights, reduction, spread = _solve_projected(anchors, items, values - mean, noise)
+    return TasteHead(settings, mean, anchors, weights, reduction, spread)
 
 
 def _solve_exactly(kernel: Floats, residuals: Doubles, noise: Doubles) -> tuple[Floats, Floats]:
@@ -115,11 +127,12 @@ def _solve_exactly(kernel: Floats, residuals: Doubles, noise: Doubles) -> tuple[
 
 def _solve_projected(
     anchors: Anchors, items: Prepared, residuals: Doubles, noise: Doubles
-) -> tuple[Floats, Floats]:
-    """Return w and R of the projected process.
+) -> tuple[Floats, Floats, Floats]:
+    """Return w, R and the spread of the projected process.
 
     With Kmm = L Lᵀ, V = L⁻¹ Kmn N^-½ and S = I + V Vᵀ: w = L⁻ᵀ S⁻¹ V N^-½ y, and
-    R Rᵀ = Kmm⁻¹ - (Kmm + Kmn N⁻¹ Knm)⁻¹ = L⁻ᵀ (I - S⁻¹) L⁻¹.
+    R Rᵀ = Kmm⁻¹ - (Kmm + Kmn N⁻¹ Knm)⁻¹ = L⁻ᵀ (I - S⁻¹) L⁻¹. The spread is L⁻ᵀ S^-½, so that
+    w = spread spreadᵀ Kmn N⁻¹ y.
     """
     between = anchors.kernel(anchors.items).astype(np.float64)
     between[np.diag_indices(len(between))] += 1e-5 * between.diagonal().mean() + 1e-9
@@ -131,7 +144,8 @@ def _solve_projected(
     root = inverse.T @ vectors
     weights = root @ ((vectors.T @ (whitened @ (residuals / np.sqrt(noise)))) / (1 + eigenvalues))
     reduction = root * np.sqrt(eigenvalues / (1 + eigenvalues))
-    return weights.astype(np.float32), reduction.astype(np.float32)
+    spread = root / np.sqrt(1 + eigenvalues)
+    return weights.astype(np.float32), reduction.astype(np.float32), spread.astype(np.float32)
 
 
 def _centres(items: Prepared, settings: TasteSettings) -> npt.NDArray[np.int64]:

@@ -286,13 +286,13 @@ class VectorWorker:
             items = np.array(item_ids, np.int64)
             mixed, _ = self._blended(items, plain, deviations, blend)
         told: list[dict[str, Any]] = []
-        for row, place in enumerate(places):
-            if place < 0:
+        explained = head.explain(features, known.items, known.values, known.scales)
+        for row, (shift, points) in enumerate(explained):
+            if places[row] < 0:
                 told.append({})
                 continue
-            shift, points = head.explain(features.take(slice(row, row + 1)))
             order = np.argsort(-np.abs(points))[:MOST_REASONS]
-            moved = [[rated[head.places[n]], float(points[n])] for n in order]
+            moved = [[rated[n], float(points[n])] for n in order]
             known_points = head.mean + shift + float(points[order].sum())
             told.append({
                 "mean": head.mean, "shift": shift, "moved": moved,

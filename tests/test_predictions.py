@@ -143,6 +143,13 @@ async def test_a_new_file_is_predicted_when_it_has_been_taken_in(household: Hous
         assert item in await values(services), public_id(item)
 
 
+def test_only_what_is_liked_speaks_for_a_prediction() -> None:
+    unlike, against = Reason(1, 0.9, 2.0, True), Reason(2, -0.8, 9.0, True)
+    weak, strong = Reason(3, 0.1, 8.0, True), Reason(4, 0.4, 9.0, True)
+    assert Reasons(5.0, moved=(unlike, against, weak, strong)).speaking == [strong, weak]
+    assert Reasons().speaking == []
+
+
 async def test_reasons_name_what_is_alike_and_reach_page_and_api(household: Household) -> None:
     liked, disliked = make_library(household, copies=2)
     async with household.open() as services:

@@ -217,7 +217,7 @@ def test_the_projected_process_is_exact_where_every_rating_is_an_anchor() -> Non
     residuals, noise = rng.normal(size=80), rng.uniform(0.5, 2, size=80)
     kernel = anchors.kernel(features)
     exact = _solve_exactly(anchors.kernel(rated), residuals, noise)
-    projected = _solve_projected(anchors, rated, residuals, noise)
+    projected = _solve_projected(anchors, rated, residuals, noise)[:2]
     assert kernel @ exact[0] == pytest.approx(kernel @ projected[0], abs=2e-3)
     reductions = [np.square(kernel @ reduction).sum(axis=1) for _, reduction in (exact, projected)]
     assert reductions[0] == pytest.approx(reductions[1], abs=2e-3)
@@ -537,7 +537,8 @@ def test_a_prediction_is_explained_by_parts_that_add_up(tmp_path: Path) -> None:
     assert {item for item, _ in told["moved"]} <= set(ids[:40])
     head = fit(part(features, slice(40)), liked[:40], TasteSettings())
     item = prepare(features).take(slice(49, 50))
-    shift, points = head.explain(item)
+    known = prepare(part(features, slice(40)))
+    ((shift, points),) = head.explain(item, known, liked[:40], np.ones(40))
     assert head.mean + shift + points.sum() == pytest.approx(
         float(head.predict(item)[0][0]), abs=1e-3
     )
@@ -546,6 +547,28 @@ def test_a_prediction_is_explained_by_parts_that_add_up(tmp_path: Path) -> None:
     assert told["mean"] + told["shift"] + moved + told["rest"] == pytest.approx(
         scores(worker.score(["text"], labels, settings))[50], abs=1e-3
     )
+
+
+@pytest.mark.parametrize("ratings", [40, ANCHORS + 60])
+def test_what_a_rating_does_is_told_and_not_how_far_it_surprised(ratings: int) -> None:
+    """A liked thing that was rated a little less than its like still speaks for them."""
+    rng = np.random.default_rng(5)
+    towards = np.eye(D)[np.arange(ratings + 1) % 2]
+    text = towards + 0.05 * rng.normal(size=(ratings + 1, D))
+    text /= np.linalg.norm(text, axis=1, keepdims=True)
+    features = Features(text.astype(np.float32), np.tile(library(rng, 1).facts, (ratings + 1, 1)))
+    values = np.where(np.arange(ratings + 1) % 2, 2.0, 9.0) + rng.normal(size=ratings + 1) / 2
+    items, settings = prepare(features), TasteSettings()
+    known, item = items.take(slice(ratings)), items.take(slice(ratings, None))
+    head = fit(known, values[:ratings], settings)
+    ((shift, points),) = head.explain(item, known, values[:ratings], np.ones(ratings))
+    (predicted,), _ = head.predict(item)
+    assert head.mean + shift + points.sum() == pytest.approx(float(predicted), abs=1e-2)
+    like = np.arange(ratings) % 2 == 0
+    assert points[like].sum() > 2
+    told = np.argsort(-np.abs(points))[:5]
+    assert np.all(points[told] * (values[told] - head.mean) > 0)
+    assert like[told].all()
 
 
 def test_settings_that_do_worse_are_told(tmp_path: Path) -> None:

@@ -133,9 +133,9 @@ async def _with_reasons(wish: Wish, entries: list[Entry]) -> list[Entry]:
         log.warning("The entries come without the model's reasons: %s", error)
         return entries
     best = {
-        item_id: max(each.moved, key=lambda reason: reason.points)
+        item_id: speaking[0]
         for item_id, each in zip(ids, reasons, strict=True)
-        if any(reason.points > 0 for reason in each.moved)
+        if (speaking := each.speaking)
     }
     async with wish.services.database.read() as session:
         titles = await find_titles(session, [reason.item_id for reason in best.values()])

@@ -87,6 +87,13 @@ class Reasons:
     """All other ratings."""
     transformer: float = 0.0
 
+    @property
+    def speaking(self) -> list[Reason]:
+        """Those that speak for it, the strongest first: liked, and not merely unlike a disliked."""
+        mean = self.mean or 0.0
+        liked = [each for each in self.moved if each.points > 0 and each.value > mean]
+        return sorted(liked, key=lambda reason: -reason.points)
+
 
 class Predictions:
     """Refits and rescores; one refresh of a profile at a time.
