@@ -57,6 +57,9 @@ async def test_the_page_previews_writes_and_brings_back(site: Site) -> None:
     assert answer.status == 200
     assert len(jellyfin.playlist_items("Mein Radio & mehr")) == 6
     assert (await client.post(f"{NAME}/restore", data={"edition": "99"})).status == 404
+    for receipts in ("write", "restore"):  # opened anew by a browser that comes back
+        again = await client.get(f"{NAME}/{receipts}")
+        assert (again.status, again.url.path) == (200, "/playlists/Mein Radio & mehr")
     assert (await client.get("/playlists/nothing")).status == 404
 
 

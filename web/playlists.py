@@ -181,6 +181,13 @@ async def playlist(request: web.Request) -> web.Response:
     return await _page(request, receipts, "preview")
 
 
+@routes.get("/playlists/{name}/write")
+@routes.get("/playlists/{name}/restore")
+async def come_back(request: web.Request) -> web.Response:
+    """Lead from the address that receipts stand at to the playlist: it was opened anew."""
+    raise web.HTTPSeeOther(f"/playlists/{quote(request.match_info['name'], safe='')}")
+
+
 @routes.post("/playlists/{name}/write")
 async def write(request: web.Request) -> web.Response:
     """Write it now and show the receipts."""
