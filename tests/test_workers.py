@@ -44,10 +44,14 @@ async def test_what_libraries_print_does_not_garble_the_answers(worker: Worker) 
     assert await worker.call("echo", 1) == [1, 1]
 
 
-async def test_a_crash_fails_one_call_with_its_last_words(worker: Worker) -> None:
+async def test_a_crash_fails_one_call_with_its_last_words(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(WorkerDied, match="Segmentation fault, or the like"):
         await worker.call("crash")
     assert await worker.call("echo", 1) == [1, 1]
+    (warning,) = [line for line in caplog.records if line.levelname == "WARNING"]
+    assert "it is started again when it is needed" in warning.getMessage()
 
 
 async def test_a_call_that_hangs_is_ended_by_its_time_out(worker: Worker) -> None:

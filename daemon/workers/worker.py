@@ -177,10 +177,12 @@ class Worker:
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), GRACE_SECONDS)
         status = process.returncode
-        if self._process is process:  # else it was ended on purpose, and another may be at work
-            await self._end()
         how = f"was killed ({signal.Signals(-status).name})" if status and status < 0 else "ended"
-        return f"{self.name} {how}: {self._last_words}".removesuffix(": ")
+        cause = f"{self.name} {how}: {self._last_words}".removesuffix(": ")
+        if self._process is process:  # else it was ended on purpose, and another may be at work
+            log.warning("%s; it is started again when it is needed", cause)
+            await self._end()
+        return cause
 
     def _end_if_idle(self) -> None:
         if not self._turn.locked() and self._process and self._process.returncode is None:
