@@ -2,9 +2,9 @@
 
 Options: `log` (a file that gets a line a call), `times` (one that gets when calls began and
 ended), `most` items before it runs out of memory, `poison` (a shade that ends its process), `nan`
-(a shade that has no direction), `loading` seconds, `faulty` (it fails at everything), `fault_after`
-calls (from then on), `runs_on`, `broken_after` calls, `seconds` a call, `version`. It hears sound
-as a shade too, and embeds text.
+(a shade that has no direction), `huge` (one that never fits), `loading` seconds, `faulty` (it fails
+at everything), `fault_after` calls (from then on), `runs_on`, `broken_after` calls, `seconds` a
+call, `version`. It hears sound as a shade too, and embeds text.
 """
 
 import os
@@ -44,7 +44,7 @@ class OddFamily:
             with Path(log).open("a") as file:
                 file.write(" ".join(map(str, shades)) + "\n")
         self._work(begun)
-        if len(items) > self._options.get("most", 1000):
+        if len(items) > self._options.get("most", 1000) or self._options.get("huge") in shades:
             raise OutOfMemory(f"{len(items)} items do not fit")
         if self._options.get("poison") in shades:
             os._exit(139)

@@ -390,6 +390,7 @@ def test_playlists_are_listed_switched_on_imported_and_switched_off(household: H
         (["off", "Old songs"], 0, "Old songs is off"),
         (["remove", "Old songs"], 0, "Old songs is removed"),
         (["remove", "Old songs"], 1, "There is no playlist Old songs that is off."),
+        (["remove", "Rediscover"], 1, "Rediscover comes with the program and cannot be removed"),
         (again, 0, "Old songs is on"),
         (["off", "Nothing"], 1, "no playlist Nothing that could be switched off"),
         (["on", "Nothing"], 1, "no playlist Nothing that is off; there are: Probably a nine"),

@@ -157,7 +157,7 @@ async def test_doctor_loads_every_model_and_shows_it_samples(household: Househol
 async def test_the_jobs_page_shows_the_models(household: Household) -> None:
     odd_house(household, 3)
     async with household.open() as services:
-        tell(services)
+        tell(services, seconds=0.3)  # long enough to tell a pace
         await run_steps(services, "sync", "describe")
         async with open_client(services) as client:
             page = await (await client.get("/jobs")).text()

@@ -164,6 +164,19 @@ async def test_out_of_memory_makes_the_batches_smaller(household: Household) -> 
         assert await failures(services) == {}
 
 
+async def test_one_item_that_never_fits_makes_no_batch_of_the_others_smaller(
+    household: Household,
+) -> None:
+    odd_house(household, 24)
+    log = household.home / "log"
+    async with household.open() as services:
+        await run_step(services, "sync")
+        tell(services, huge=20, log=str(log))
+        assert "odd 23, 1 failed on cpu" in await run_step(services, "describe")
+        sizes = [len(line.split()) for line in log.read_text().splitlines()]
+        assert sizes.count(4) == 6  # every batch, wherever that item comes
+
+
 async def test_a_model_that_becomes_unusable_leaves_its_items_for_later(
     household: Household,
 ) -> None:

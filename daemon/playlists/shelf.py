@@ -182,6 +182,10 @@ async def remove_playlist(services: Services, name: str) -> bool:
         row = await session.get(SmartPlaylist, name)
         if row and not row.is_off:
             raise PlaylistProblem(f"{name} is on; switch it off first.")
+        if row is None and any(each["name"] == name for each in READY):
+            raise PlaylistProblem(
+                f"{name} comes with the program and cannot be removed; it is off."
+            )
         return await remove_smart_playlist(session, name)
 
 

@@ -269,15 +269,16 @@ class _Perceiving:
                 await worker.close()  # a fault of CUDA stays until the process ends
             if len(batch) == 1:
                 return self._note_failure(perceiver, batch[0].item, error)
-            if is_too_much:
-                perceiver.batch = max(1, len(batch) // 2)
+            middle = len(batch) // 2
+            made = await self._ask(perceiver, batch[:middle])
+            if perceiver.is_broken:
+                return made
+            made += await self._ask(perceiver, batch[middle:])
+            if is_too_much and not any(each.error for each in made):  # else one alone is too large
+                perceiver.batch = min(perceiver.batch, max(1, middle))
                 log.warning("%s ran out of memory; batches of %d now", perceiver.model.name,
                             perceiver.batch)  # fmt: skip
-            middle = len(batch) // 2
-            first = await self._ask(perceiver, batch[:middle])
-            if perceiver.is_broken:
-                return first
-            return first + await self._ask(perceiver, batch[middle:])
+            return made
         perceiver.failed_in_a_row = 0
         return unpack(perceiver, [d.item for d in batch], answer)
 

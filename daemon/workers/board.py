@@ -11,6 +11,7 @@ from daemon.workers.worker import Workers
 
 RECENT_SECONDS = 300.0
 """How far back the pace looks."""
+LEAST_SECONDS = 0.2
 
 
 @dataclass
@@ -28,8 +29,9 @@ class Pace:
 
     @property
     def per_minute(self) -> float | None:
-        """Items per minute; None before the first."""
-        return 60 * self.items / self.seconds if self.items and self.seconds else None
+        """Items per minute; None as long as a first small batch tells too little."""
+        is_known = self.items and self.seconds >= LEAST_SECONDS
+        return 60 * self.items / self.seconds if is_known else None
 
 
 @dataclass
