@@ -194,7 +194,7 @@ def test_leaving_early_is_kept_as_a_skip(page: Page, daemon: DaemonProcess) -> N
     item = track(daemon, LONG)
     page.goto(f"/items/{item}")
     page.locator("audio").evaluate("player => player.play()")
-    wait_until(lambda: page.locator("audio").evaluate("player => player.currentTime") > 1.2)
+    wait_until(lambda: page.locator("audio").evaluate("player => player.currentTime") > 2)
     page.goto("/jobs")
     wait_until(lambda: "skipped" in daemon.get(f"/items/{item}").decode())
 

@@ -37,6 +37,7 @@ document.addEventListener("play", (event) => {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   listening.event = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   listening.begun = new Date().toISOString();
+  listening.last = event.target.currentTime;
 }, true);
 
 document.addEventListener("timeupdate", (event) => {
